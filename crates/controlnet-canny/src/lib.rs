@@ -1,0 +1,1 @@
+//! OpenCV-exact Canny edges and, over libtorch, the ControlNet that holds generation to them.

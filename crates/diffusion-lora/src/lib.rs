@@ -1,0 +1,1 @@
+//! Latent diffusion over libtorch: Stable Diffusion and row-wise models, LoRA training and sampling.

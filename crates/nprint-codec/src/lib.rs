@@ -1,0 +1,1 @@
+//! Packet captures to and from ternary bit matrices in the nPrint representation.

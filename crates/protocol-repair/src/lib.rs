@@ -1,0 +1,1 @@
+//! Decode noisy packet matrices into protocol-correct captures.

@@ -1,0 +1,1 @@
+//! Fidelity, protocol compliance and utility of synthetic packet traces, with a report.

@@ -1,0 +1,1 @@
+//! Ternary packet matrices as self-describing PNG images, and image folders with captions.
