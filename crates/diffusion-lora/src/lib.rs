@@ -1,1 +1,19 @@
 //! Latent diffusion over libtorch: Stable Diffusion and row-wise models, LoRA training and sampling.
+//!
+//! Networks are built in a [`nn::Scope`], which names every parameter exactly as Python diffusers
+//! names it and gives every linear and convolution layer a [`lora::LoraSlot`]; files go in and out
+//! through [`Weights`]; the rest of a pipeline sees a model only through the traits
+//! [`Autoencoder`], [`Denoiser`] and [`Control`].
+
+pub mod autoencoder;
+pub mod denoiser;
+pub mod error;
+pub mod lora;
+pub mod nn;
+pub mod random;
+pub mod weights;
+
+pub use autoencoder::Autoencoder;
+pub use denoiser::{Control, Denoiser, Residuals};
+pub use error::{Error, Result};
+pub use weights::Weights;
