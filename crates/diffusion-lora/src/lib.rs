@@ -9,11 +9,14 @@ pub mod autoencoder;
 pub mod denoiser;
 pub mod error;
 pub mod lora;
+pub mod model;
 pub mod nn;
 pub mod random;
+pub mod text;
 pub mod weights;
 
 pub use autoencoder::Autoencoder;
 pub use denoiser::{Control, Denoiser, Residuals};
 pub use error::{Error, Result};
+pub use model::{Model, Network};
 pub use weights::Weights;
