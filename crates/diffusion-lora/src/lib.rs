@@ -11,6 +11,7 @@ pub mod error;
 pub mod lora;
 pub mod nn;
 pub mod random;
+pub mod schedule;
 pub mod weights;
 
 pub use autoencoder::Autoencoder;
