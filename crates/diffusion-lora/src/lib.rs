@@ -12,7 +12,10 @@ pub mod lora;
 pub mod model;
 pub mod nn;
 pub mod random;
+pub mod sample;
+pub mod schedule;
 pub mod text;
+pub mod train;
 pub mod weights;
 
 pub use autoencoder::Autoencoder;

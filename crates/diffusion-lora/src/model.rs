@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tch::nn::VarStore;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::lora::LoraSlots;
@@ -112,6 +112,17 @@ impl<N: Network> Model<N> {
     /// The network itself.
     pub fn network(&self) -> &N {
         &self.network
+    }
+
+    /// The network itself, for changing what is not a parameter.
+    pub fn network_mut(&mut self) -> &mut N {
+        &mut self.network
+    }
+
+    /// The parameters that gradients flow to, sorted by name.
+    pub fn trainable(&self) -> Vec<(String, Tensor)> {
+        let all: BTreeMap<String, Tensor> = self.store.variables().into_iter().collect();
+        all.into_iter().filter(|(_, tensor)| tensor.requires_grad()).collect()
     }
 }
 

@@ -1,12 +1,17 @@
 //! Autoencoders between images and latents.
 
 mod kl;
+mod row;
 
 use tch::Tensor;
 
 use crate::error::Result;
 
 pub use kl::{AutoencoderKL, AutoencoderKLConfig};
+pub use row::{
+    ColumnWeights, RowAutoencoder, RowAutoencoderConfig, RowLogits, RowPlanes, row_loss,
+    standardise,
+};
 
 /// A pair of maps between images and latents of about unit variance.
 pub trait Autoencoder {

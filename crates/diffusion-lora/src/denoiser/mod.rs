@@ -1,12 +1,14 @@
 //! Denoising networks and what steers them.
 
+mod unet1d;
 pub mod unet2d;
 
 use tch::Tensor;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lora::LoraSlots;
 
+pub use unet1d::{Encoded1D, UNet1DCondition, UNet1DConfig, UNet1DEncoder};
 pub use unet2d::{UNet2DCondition, UNet2DConfig};
 
 /// A network that predicts noise or velocity from noisy latents.
@@ -39,6 +41,33 @@ pub struct Residuals {
     pub down: Vec<Tensor>,
     /// Added to the middle block's output.
     pub mid: Tensor,
+}
+
+impl Residuals {
+    /// Adds the residuals to the skip connections and the middle block's output.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where their number or a shape differs.
+    pub fn add_to(&self, skips: &mut [Tensor], mid: &mut Tensor) -> Result<()> {
+        if self.down.len() != skips.len() {
+            let expected = format!("{} of them", skips.len());
+            let actual = vec![self.down.len() as i64];
+            return Err(Error::Shape { what: "the list of residuals", expected, actual });
+        }
+        for (skip, residual) in skips.iter_mut().zip(&self.down) {
+            *skip = added("residual of a skip connection", skip, residual)?;
+        }
+        *mid = added("residual of the middle block", mid, &self.mid)?;
+        Ok(())
+    }
+}
+
+fn added(what: &'static str, xs: &Tensor, residual: &Tensor) -> Result<Tensor> {
+    if xs.size() != residual.size() {
+        let expected = format!("{:?}", xs.size());
+        return Err(Error::Shape { what, expected, actual: residual.size() });
+    }
+    Ok(xs + residual.to_kind(xs.kind()))
 }
 
 /// A network that turns a condition image into [`Residuals`].

@@ -13,7 +13,7 @@ use self::blocks::UpBlock;
 pub use self::config::{PerBlock, UNet2DConfig};
 pub use self::encoder::{Encoded, Probe, UNet2DEncoder};
 use super::{Denoiser, Residuals};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lora::LoraSlots;
 use crate::model::Network;
 use crate::nn::{Conv2d, ConvConfig, GroupNorm, Scope};
@@ -71,7 +71,7 @@ impl UNet2DCondition {
     /// `down_N`, `mid_block`, `up_N`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where an argument does not fit the network.
+    /// [`crate::Error::Shape`] where an argument does not fit the network.
     pub fn predict_probed(
         &self,
         latents: &Tensor,
@@ -84,15 +84,7 @@ impl UNet2DCondition {
         let Encoded { mut mid, mut skips, time } =
             self.encoder.forward(latents, timesteps, text, None, probe);
         if let Some(residuals) = residuals {
-            if residuals.down.len() != skips.len() {
-                let expected = format!("{} of them", skips.len());
-                let actual = vec![residuals.down.len() as i64];
-                return Err(Error::Shape { what: "the list of residuals", expected, actual });
-            }
-            for (skip, residual) in skips.iter_mut().zip(&residuals.down) {
-                *skip = added("residual of a skip connection", skip, residual)?;
-            }
-            mid = added("residual of the middle block", &mid, &residuals.mid)?;
+            residuals.add_to(&mut skips, &mut mid)?;
         }
         let text = text.to_kind(self.encoder.kind());
         let mut xs = mid;
@@ -119,12 +111,4 @@ impl Denoiser for UNet2DCondition {
     fn lora_slots(&self) -> &LoraSlots {
         &self.slots
     }
-}
-
-fn added(what: &'static str, xs: &Tensor, residual: &Tensor) -> Result<Tensor> {
-    if xs.size() != residual.size() {
-        let expected = format!("{:?}", xs.size());
-        return Err(Error::Shape { what, expected, actual: residual.size() });
-    }
-    Ok(xs + residual.to_kind(xs.kind()))
 }
