@@ -1,0 +1,230 @@
+//! The one dissector: where the headers of a packet lie.
+
+use crate::LinkType;
+
+/// IP version of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IpVersion {
+    /// RFC 791.
+    V4,
+    /// RFC 8200.
+    V6,
+}
+
+/// Transport header of a dissected packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportKind {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP over IPv4 (or, against the standards, protocol 1 over IPv6).
+    Icmp,
+    /// ICMPv6.
+    Icmpv6,
+    /// A fragment other than the first: its data has no transport header.
+    LaterFragment,
+    /// Some other protocol.
+    Other,
+}
+
+/// Where the headers of one packet lie.
+///
+/// Only captured bytes are ever referred to: a slice ends where the capture was cut, so
+/// `transport.len()` may be less than the header's full size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dissection<'a> {
+    /// The link-layer bytes before the IP header.
+    pub link: &'a [u8],
+    /// IP version, by the link layer's type where it has one, else by the first nibble.
+    pub version: IpVersion,
+    /// The captured IP header: IPv4 with options, or the 40 bytes of IPv6.
+    pub ip: &'a [u8],
+    /// The captured IPv6 extension headers; empty for IPv4.
+    pub extensions: &'a [u8],
+    /// Protocol number of the transport header, after any extension headers.
+    pub protocol: u8,
+    /// Which header `transport` holds.
+    pub kind: TransportKind,
+    /// The captured transport header: TCP with options, 8 bytes of UDP, ICMP or ICMPv6; empty
+    /// for [`TransportKind::LaterFragment`] and [`TransportKind::Other`].
+    pub transport: &'a [u8],
+    /// The captured bytes after the transport header, without link-layer padding.
+    pub payload: &'a [u8],
+    /// Bytes after the transport header on the wire, by the IP length fields; 0 where those
+    /// are smaller than the headers.
+    pub payload_length: usize,
+}
+
+/// Dissects one packet, or `None` where it is not IP (or too short to tell).
+///
+/// IPv6 hop-by-hop, routing, destination and fragment headers are walked. No tunnel is entered.
+///
+/// # Source
+/// RFC 791, RFC 8200 section 4, RFC 9293, RFC 768, RFC 792, RFC 4443.
+pub fn dissect(link_type: LinkType, bytes: &[u8]) -> Option<Dissection<'_>> {
+    let (start, hint) = network_start(link_type, bytes)?;
+    let (link, packet) = bytes.split_at_checked(start)?;
+    match (*packet.first()? >> 4, hint) {
+        (4, None | Some(IpVersion::V4)) => dissect_v4(link, packet),
+        (6, None | Some(IpVersion::V6)) => dissect_v6(link, packet),
+        _ => None,
+    }
+}
+
+/// Offset of the IP header, and the version that the link layer announces.
+fn network_start(link_type: LinkType, bytes: &[u8]) -> Option<(usize, Option<IpVersion>)> {
+    let be16 = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+    let ethertype = |at: usize, next: usize| match be16(at)? {
+        0x0800 => Some((next, Some(IpVersion::V4))),
+        0x86dd => Some((next, Some(IpVersion::V6))),
+        _ => None,
+    };
+    match link_type {
+        LinkType::Ethernet => ethertype(12, 14),
+        LinkType::RawIp => Some((0, None)),
+        LinkType::Null | LinkType::Loop => Some((4, None)),
+        LinkType::LinuxSll => ethertype(14, 16),
+        LinkType::LinuxSll2 => ethertype(0, 20),
+        LinkType::Other(_) => None,
+    }
+}
+
+fn dissect_v4<'a>(link: &'a [u8], packet: &'a [u8]) -> Option<Dissection<'a>> {
+    let protocol = *packet.get(9)?;
+    let header_length = 4 * usize::from(packet[0] & 15);
+    let total_length = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
+    let fragment_offset = u16::from_be_bytes([packet[6], packet[7]]) & 0x1fff;
+    let (ip, rest) = packet.split_at(header_length.min(packet.len()));
+    let on_wire = total_length.saturating_sub(header_length);
+    let kind = match protocol {
+        _ if fragment_offset != 0 => TransportKind::LaterFragment,
+        6 => TransportKind::Tcp,
+        17 => TransportKind::Udp,
+        1 => TransportKind::Icmp,
+        _ => TransportKind::Other,
+    };
+    let base = Dissection {
+        link,
+        version: IpVersion::V4,
+        ip,
+        extensions: &[],
+        protocol,
+        kind,
+        transport: &[],
+        payload: &[],
+        payload_length: 0,
+    };
+    Some(with_transport(base, rest, on_wire))
+}
+
+fn dissect_v6<'a>(link: &'a [u8], packet: &'a [u8]) -> Option<Dissection<'a>> {
+    let mut protocol = *packet.get(6)?;
+    let payload_length = usize::from(u16::from_be_bytes([packet[4], packet[5]]));
+    let (ip, rest) = packet.split_at(packet.len().min(40));
+    let (mut at, mut later_fragment) = (0, false);
+    // Extension headers, RFC 8200 section 4: next header, length in 8-byte units less one.
+    while let (0 | 43 | 44 | 60, Some([next, length, b2, b3])) =
+        (protocol, rest.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()))
+    {
+        if later_fragment {
+            break;
+        }
+        if protocol == 44 {
+            later_fragment = u16::from_be_bytes([b2, b3]) & 0xfff8 != 0;
+            at += 8;
+        } else {
+            at += 8 * (usize::from(length) + 1);
+        }
+        protocol = next;
+    }
+    let kind = match protocol {
+        _ if later_fragment => TransportKind::LaterFragment,
+        6 => TransportKind::Tcp,
+        17 => TransportKind::Udp,
+        1 => TransportKind::Icmp,
+        58 => TransportKind::Icmpv6,
+        _ => TransportKind::Other,
+    };
+    let (extensions, rest) = rest.split_at(at.min(rest.len()));
+    let base = Dissection {
+        link,
+        version: IpVersion::V6,
+        ip,
+        extensions,
+        protocol,
+        kind,
+        transport: &[],
+        payload: &[],
+        payload_length: 0,
+    };
+    Some(with_transport(base, rest, payload_length.saturating_sub(at)))
+}
+
+/// Splits `rest` (captured bytes after the IP headers) at the transport header; `on_wire` is what
+/// the IP header says the length of that part is.
+fn with_transport<'a>(base: Dissection<'a>, rest: &'a [u8], on_wire: usize) -> Dissection<'a> {
+    let header_length = match base.kind {
+        TransportKind::Tcp => rest.get(12).map_or(20, |b| 4 * usize::from(b >> 4)),
+        TransportKind::Udp | TransportKind::Icmp | TransportKind::Icmpv6 => 8,
+        TransportKind::LaterFragment | TransportKind::Other => 0,
+    };
+    let (transport, payload) = rest.split_at(header_length.min(rest.len()));
+    let payload_length = on_wire.saturating_sub(header_length);
+    Dissection {
+        transport,
+        payload: &payload[..payload.len().min(payload_length)],
+        payload_length,
+        ..base
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ethernet(ethertype: [u8; 2], rest: &[u8]) -> Vec<u8> {
+        [&[2; 12][..], &ethertype, rest].concat()
+    }
+
+    #[test]
+    fn tcp_over_ipv4_with_padding() {
+        let mut ip = vec![0x45, 0, 0, 43, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        ip.extend([0, 80, 0, 81, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 0, 9, 0, 0, 0, 0]);
+        ip.extend(b"abc-padding");
+        let frame = ethernet([8, 0], &ip);
+        let d = dissect(LinkType::Ethernet, &frame).expect("an IPv4 packet");
+        assert_eq!((d.kind, d.ip.len(), d.transport.len()), (TransportKind::Tcp, 20, 20));
+        assert_eq!((d.payload, d.payload_length), (&b"abc"[..], 3));
+    }
+
+    #[test]
+    fn hop_by_hop_before_icmpv6() {
+        let mut ip = vec![0x60, 0, 0, 0, 0, 16, 0, 1];
+        ip.extend([0; 32]);
+        ip.extend([58, 0, 5, 2, 0, 0, 1, 0, 143, 0, 0, 0, 0, 0, 0, 0]);
+        let d = dissect(LinkType::RawIp, &ip).expect("an IPv6 packet");
+        assert_eq!((d.kind, d.extensions.len(), d.transport.len()), (TransportKind::Icmpv6, 8, 8));
+        assert_eq!(d.payload_length, 0);
+    }
+
+    #[test]
+    fn later_fragments_have_no_transport_header() {
+        let mut ip = vec![0x45, 0, 0, 36, 0, 1, 0, 9, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        ip.extend([7; 16]);
+        let d = dissect(LinkType::RawIp, &ip).expect("an IPv4 packet");
+        assert_eq!((d.kind, d.payload_length), (TransportKind::LaterFragment, 16));
+        assert!(d.transport.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(link in 0_u32..300, bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+            if let Some(d) = dissect(LinkType::from_number(link), &bytes) {
+                prop_assert!(d.payload.len() <= d.payload_length);
+            }
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! Ternary matrices as two bit planes.
+
+use crate::{Field, Header, Layout};
+use std::sync::Arc;
+
+/// One cell: a header bit, or nothing where the packet has no such header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// The packet does not carry this bit.
+    Vacant,
+    /// The bit is 0.
+    Zero,
+    /// The bit is 1.
+    One,
+}
+
+impl Cell {
+    /// nPrint's number for the cell: -1, 0 or 1.
+    pub const fn to_i8(self) -> i8 {
+        match self {
+            Self::Vacant => -1,
+            Self::Zero => 0,
+            Self::One => 1,
+        }
+    }
+}
+
+/// Packets × header bits, one packet a row.
+///
+/// # Layout
+/// Two planes of `words = columns/64` words a row, *present* and *value*. Column `c` is bit
+/// `63 - c % 64` of word `c / 64`, so a row's words in big-endian byte order are the header
+/// bytes themselves:
+/// ```text
+/// present  1 1 1 1 1 1 0 0 …     the packet carries the bit
+/// value    0 1 1 0 1 0 0 0 …     the bit; 0 where present is 0
+/// ```
+/// Bits past the width are 0 in both planes. Every row shares one [`Layout`].
+///
+/// # Example
+/// ```
+/// use nprint_codec::{Layout, TernaryMatrix, ipv4};
+/// let mut matrix = TernaryMatrix::new(Layout::reference());
+/// matrix.push_vacant().set(ipv4::TTL, 64);
+/// assert_eq!(matrix.row(0).get(ipv4::TTL), Some(64));
+/// assert_eq!(matrix.row(0).get(ipv4::PROTOCOL), None);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TernaryMatrix {
+    layout: Arc<Layout>,
+    rows: usize,
+    present: Vec<u64>,
+    value: Vec<u64>,
+}
+
+impl TernaryMatrix {
+    /// An empty matrix.
+    pub fn new(layout: Arc<Layout>) -> Self {
+        Self { layout, rows: 0, present: Vec::new(), value: Vec::new() }
+    }
+
+    /// A matrix of `rows` vacant rows.
+    pub fn vacant(layout: Arc<Layout>, rows: usize) -> Self {
+        let words = layout.words() * rows;
+        Self { layout, rows, present: vec![0; words], value: vec![0; words] }
+    }
+
+    /// The columns.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Number of rows (packets).
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns (bits).
+    pub fn columns(&self) -> usize {
+        self.layout.columns()
+    }
+
+    /// Row `index`.
+    ///
+    /// # Panics
+    /// When `index` is not less than [`rows`](Self::rows), as slices do.
+    pub fn row(&self, index: usize) -> Row<'_> {
+        let range = self.range(index);
+        Row {
+            layout: &self.layout,
+            present: &self.present[range.clone()],
+            value: &self.value[range],
+        }
+    }
+
+    /// Row `index` for writing.
+    ///
+    /// # Panics
+    /// When `index` is not less than [`rows`](Self::rows), as slices do.
+    pub fn row_mut(&mut self, index: usize) -> RowMut<'_> {
+        let range = self.range(index);
+        RowMut {
+            layout: &self.layout,
+            present: &mut self.present[range.clone()],
+            value: &mut self.value[range],
+        }
+    }
+
+    /// Every row in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> + '_ {
+        (0..self.rows).map(|i| self.row(i))
+    }
+
+    /// Appends a vacant row and returns it for writing.
+    pub fn push_vacant(&mut self) -> RowMut<'_> {
+        self.rows += 1;
+        let words = self.rows * self.layout.words();
+        self.present.resize(words, 0);
+        self.value.resize(words, 0);
+        self.row_mut(self.rows - 1)
+    }
+
+    /// Keeps the first `rows` rows; does nothing when there are fewer.
+    pub fn truncate(&mut self, rows: usize) {
+        if rows < self.rows {
+            self.rows = rows;
+            self.present.truncate(rows * self.layout.words());
+            self.value.truncate(rows * self.layout.words());
+        }
+    }
+
+    /// The whole *present* plane, rows one after the other.
+    pub fn present_plane(&self) -> &[u64] {
+        &self.present
+    }
+
+    /// The whole *value* plane, rows one after the other.
+    pub fn value_plane(&self) -> &[u64] {
+        &self.value
+    }
+
+    /// The cells as nPrint's -1, 0, 1, row by row.
+    pub fn to_i8(&self) -> Vec<i8> {
+        let mut out = Vec::with_capacity(self.rows * self.columns());
+        for row in self.iter() {
+            out.extend((0..self.columns()).map(|c| row.cell(c).to_i8()));
+        }
+        out
+    }
+
+    fn range(&self, index: usize) -> std::ops::Range<usize> {
+        assert!(index < self.rows, "row {index} of a matrix with {} rows", self.rows);
+        let words = self.layout.words();
+        index * words..(index + 1) * words
+    }
+}
+
+/// One row, for reading.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    layout: &'a Layout,
+    present: &'a [u64],
+    value: &'a [u64],
+}
+
+impl<'a> Row<'a> {
+    /// The columns.
+    pub fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
+    /// The *present* plane of this row.
+    pub fn present_words(&self) -> &'a [u64] {
+        self.present
+    }
+
+    /// The *value* plane of this row.
+    pub fn value_words(&self) -> &'a [u64] {
+        self.value
+    }
+
+    /// The value of a field of at most 32 bits; `None` where any of its bits is vacant, the
+    /// layout lacks it, or it is wider.
+    pub fn get(&self, field: Field) -> Option<u32> {
+        let bits = usize::from(field.bits);
+        let column = self.layout.column_of(field).filter(|_| bits <= 32)?;
+        let full = (1_u64 << bits) - 1;
+        (extract(self.present, column, bits) == full)
+            .then(|| extract(self.value, column, bits) as u32)
+    }
+
+    /// Whether a one-bit field is present and 1.
+    pub fn is_set(&self, field: Field) -> bool {
+        self.get(field) == Some(1)
+    }
+
+    /// Whether any cell of `header` is present.
+    pub fn has(&self, header: Header) -> bool {
+        self.layout
+            .segments()
+            .iter()
+            .filter(|s| s.header == header)
+            .any(|s| (0..s.length_bytes).any(|i| extract(self.present, s.column + 8 * i, 8) != 0))
+    }
+
+    /// Whether no cell is present.
+    pub fn is_vacant(&self) -> bool {
+        self.present.iter().all(|w| *w == 0)
+    }
+
+    /// The cell in `column`; vacant past the last column.
+    pub fn cell(&self, column: usize) -> Cell {
+        let (word, bit) = (column >> 6, 63 - (column & 63));
+        match self.present.get(word).map(|w| (w >> bit) & 1) {
+            Some(1) if (self.value[word] >> bit) & 1 == 1 => Cell::One,
+            Some(1) => Cell::Zero,
+            _ => Cell::Vacant,
+        }
+    }
+
+    /// The leading bytes of a byte-aligned field (options, addresses) up to its first vacant bit.
+    pub fn bytes(&self, field: Field) -> Vec<u8> {
+        let Some(column) = self.layout.column_of(field) else { return Vec::new() };
+        (0..usize::from(field.bits >> 3))
+            .map(|i| column + 8 * i)
+            .take_while(|c| extract(self.present, *c, 8) == 0xff)
+            .map(|c| extract(self.value, c, 8) as u8)
+            .collect()
+    }
+
+    /// Number of cells in which two rows of the same layout differ.
+    pub fn differing_cells(&self, other: &Row<'_>) -> usize {
+        let words = self.present.iter().zip(other.present).zip(self.value.iter().zip(other.value));
+        words.map(|((p, q), (v, w))| ((p ^ q) | (v ^ w)).count_ones() as usize).sum()
+    }
+}
+
+/// One row, for writing.
+#[derive(Debug)]
+pub struct RowMut<'a> {
+    layout: &'a Layout,
+    present: &'a mut [u64],
+    value: &'a mut [u64],
+}
+
+impl RowMut<'_> {
+    /// The row for reading.
+    pub fn as_row(&self) -> Row<'_> {
+        Row { layout: self.layout, present: self.present, value: self.value }
+    }
+
+    /// Writes a field of at most 32 bits (higher bits of `value` are dropped). A field that the
+    /// layout lacks, or a wider one, is left alone.
+    pub fn set(&mut self, field: Field, value: u32) {
+        let bits = usize::from(field.bits);
+        if let Some(column) = self.layout.column_of(field).filter(|_| bits <= 32) {
+            deposit(self.present, column, bits, u64::MAX);
+            deposit(self.value, column, bits, u64::from(value));
+        }
+    }
+
+    /// Makes a field vacant.
+    pub fn clear_field(&mut self, field: Field) {
+        if let Some(column) = self.layout.column_of(field) {
+            self.clear_columns(column, usize::from(field.bits));
+        }
+    }
+
+    /// Makes every cell of `header` vacant.
+    pub fn clear(&mut self, header: Header) {
+        for s in self.layout.segments().iter().filter(|s| s.header == header) {
+            self.clear_columns(s.column, 8 * s.length_bytes);
+        }
+    }
+
+    /// Writes one cell; a column past the width is left alone.
+    pub fn set_cell(&mut self, column: usize, cell: Cell) {
+        if column < self.layout.columns() {
+            deposit(self.present, column, 1, u64::from(cell != Cell::Vacant));
+            deposit(self.value, column, 1, u64::from(cell == Cell::One));
+        }
+    }
+
+    /// Writes the header's bytes as they lie on the wire. Bytes that the layout lacks are
+    /// skipped; cells of the header past the end of `bytes` become vacant.
+    pub fn set_header(&mut self, header: Header, bytes: &[u8]) {
+        for s in self.layout.segments().iter().filter(|s| s.header == header) {
+            for i in 0..s.length_bytes {
+                let (column, byte) = (s.column + 8 * i, bytes.get(s.header_offset_bytes + i));
+                deposit(self.present, column, 8, if byte.is_some() { 0xff } else { 0 });
+                deposit(self.value, column, 8, u64::from(byte.copied().unwrap_or(0)));
+            }
+        }
+    }
+
+    /// Writes a byte-aligned field (options, addresses); the rest of the field becomes vacant.
+    pub fn set_bytes(&mut self, field: Field, bytes: &[u8]) {
+        let Some(column) = self.layout.column_of(field) else { return };
+        self.clear_columns(column, usize::from(field.bits));
+        for (i, byte) in bytes.iter().take(usize::from(field.bits >> 3)).enumerate() {
+            deposit(self.present, column + 8 * i, 8, 0xff);
+            deposit(self.value, column + 8 * i, 8, u64::from(*byte));
+        }
+    }
+
+    /// Overwrites both planes. Values under vacant cells and bits past the width are cleared.
+    ///
+    /// # Panics
+    /// When a slice has not exactly [`Layout::words`] words, as `copy_from_slice` does.
+    pub fn set_words(&mut self, present: &[u64], value: &[u64]) {
+        self.present.copy_from_slice(present);
+        self.value.copy_from_slice(value);
+        let spare = self.layout.words() * 64 - self.layout.columns();
+        if let Some(last) = self.present.last_mut() {
+            *last &= u64::MAX << spare;
+        }
+        self.value.iter_mut().zip(self.present.iter()).for_each(|(v, p)| *v &= p);
+    }
+
+    fn clear_columns(&mut self, column: usize, bits: usize) {
+        for start in (0..bits).step_by(32) {
+            let n = (bits - start).min(32);
+            deposit(self.present, column + start, n, 0);
+            deposit(self.value, column + start, n, 0);
+        }
+    }
+}
+
+/// `bits` (at most 32) bits from `column` on, right-aligned.
+fn extract(plane: &[u64], column: usize, bits: usize) -> u64 {
+    let (word, shift) = (column >> 6, column & 63);
+    let high = plane[word] << shift;
+    let low = if shift + bits > 64 { plane[word + 1] >> (64 - shift) } else { 0 };
+    (high | low) >> (64 - bits)
+}
+
+/// Writes the low `bits` (at most 32) of `value` from `column` on.
+fn deposit(plane: &mut [u64], column: usize, bits: usize, value: u64) {
+    let (word, shift) = (column >> 6, column & 63);
+    let mask = ((1_u64 << bits) - 1) << (64 - bits);
+    let value = (value << (64 - bits)) & mask;
+    plane[word] = (plane[word] & !(mask >> shift)) | (value >> shift);
+    if shift + bits > 64 {
+        let back = 64 - shift;
+        plane[word + 1] = (plane[word + 1] & !(mask << back)) | (value << back);
+    }
+}
+
+/// A matrix as a tolerant decoder sees it: the most likely cells, and how sure each one is.
+///
+/// # Layout
+/// `confidence[row * columns + column]`: 0 where two readings are equally likely, 255 where the
+/// evidence leaves no doubt; monotone in the evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoftMatrix {
+    cells: TernaryMatrix,
+    confidence: Vec<u8>,
+}
+
+impl SoftMatrix {
+    /// Joins cells and confidences.
+    ///
+    /// # Errors
+    /// [`Error::ConfidenceLength`](crate::Error::ConfidenceLength) unless there is one confidence
+    /// a cell.
+    pub fn new(cells: TernaryMatrix, confidence: Vec<u8>) -> crate::Result<Self> {
+        let expected = cells.rows() * cells.columns();
+        if confidence.len() == expected {
+            Ok(Self { cells, confidence })
+        } else {
+            Err(crate::Error::ConfidenceLength { expected, found: confidence.len() })
+        }
+    }
+
+    /// A matrix that is certain everywhere.
+    pub fn certain(cells: TernaryMatrix) -> Self {
+        let confidence = vec![u8::MAX; cells.rows() * cells.columns()];
+        Self { cells, confidence }
+    }
+
+    /// The most likely cells.
+    pub fn cells(&self) -> &TernaryMatrix {
+        &self.cells
+    }
+
+    /// Every confidence, row by row.
+    pub fn confidence(&self) -> &[u8] {
+        &self.confidence
+    }
+
+    /// The confidences of row `index`.
+    ///
+    /// # Panics
+    /// When `index` is not less than the number of rows, as slices do.
+    pub fn row_confidence(&self, index: usize) -> &[u8] {
+        let columns = self.cells.columns();
+        &self.confidence[index * columns..(index + 1) * columns]
+    }
+
+    /// Keeps the first `rows` rows; does nothing when there are fewer.
+    pub fn truncate(&mut self, rows: usize) {
+        self.cells.truncate(rows);
+        self.confidence.truncate(self.cells.rows() * self.cells.columns());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ipv4, tcp, udp};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_set_is_read(picks in prop::collection::vec((0..Field::COUNT, any::<u32>()), 1..40)) {
+            let layout = Arc::new(Layout::of_headers(&Header::ALL));
+            let fields: Vec<Field> = layout.fields().map(|(f, _)| f).collect();
+            let mut matrix = TernaryMatrix::vacant(layout, 3);
+            let mut expected = std::collections::BTreeMap::new();
+            for (index, value) in picks {
+                let field = fields[index];
+                if field.bits <= 32 {
+                    matrix.row_mut(1).set(field, value);
+                    expected.insert(index, value & ((1_u64 << field.bits) - 1) as u32);
+                }
+            }
+            for (index, field) in fields.iter().enumerate() {
+                prop_assert_eq!(matrix.row(1).get(*field), expected.get(&index).copied());
+            }
+            prop_assert!(matrix.row(0).is_vacant() && matrix.row(2).is_vacant());
+        }
+
+        #[test]
+        fn header_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..=60)) {
+            let mut matrix = TernaryMatrix::vacant(Arc::new(Layout::of_headers(&[Header::Tcp])), 1);
+            matrix.row_mut(0).set_header(Header::Tcp, &bytes);
+            let row = matrix.row(0);
+            for column in 0..480 {
+                let cell = match bytes.get(column >> 3) {
+                    None => Cell::Vacant,
+                    Some(b) if (b >> (7 - (column & 7))) & 1 == 1 => Cell::One,
+                    Some(_) => Cell::Zero,
+                };
+                prop_assert_eq!(row.cell(column), cell);
+            }
+            if bytes.len() > 20 {
+                prop_assert_eq!(row.bytes(tcp::OPTIONS), bytes[20..].to_vec());
+            }
+        }
+    }
+
+    #[test]
+    fn clearing_leaves_the_neighbours() {
+        let mut matrix = TernaryMatrix::new(Layout::reference());
+        let mut row = matrix.push_vacant();
+        row.set_header(Header::Ipv4, &[0xff; 60]);
+        row.set_header(Header::Udp, &[0xff; 8]);
+        row.clear_field(ipv4::TTL);
+        row.clear(Header::Udp);
+        let row = matrix.row(0);
+        assert_eq!(row.get(ipv4::TTL), None);
+        assert_eq!(
+            (row.get(ipv4::PROTOCOL), row.get(ipv4::FRAGMENT_OFFSET)),
+            (Some(255), Some(8191))
+        );
+        assert!(row.has(Header::Ipv4) && !row.has(Header::Udp));
+        assert_eq!(row.get(udp::LENGTH), None);
+    }
+
+    #[test]
+    fn vacant_is_never_silently_zero() {
+        let mut matrix = TernaryMatrix::new(Layout::reference());
+        let words = matrix.layout().words();
+        matrix.push_vacant().set_words(&vec![0; words], &vec![u64::MAX; words]);
+        assert!(matrix.value_plane().iter().all(|w| *w == 0));
+        assert_eq!(matrix.to_i8()[0], -1);
+    }
+
+    #[test]
+    fn confidences_must_fit() {
+        let matrix = TernaryMatrix::vacant(Layout::reference(), 2);
+        assert!(SoftMatrix::new(matrix.clone(), vec![0; 5]).is_err());
+        assert_eq!(SoftMatrix::certain(matrix).confidence().len(), 2 * 1088);
+    }
+}
