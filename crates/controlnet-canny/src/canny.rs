@@ -125,7 +125,7 @@ pub struct Canny {
     /// Default [`Norm::L1`]. Source: OpenCV's `L2gradient = false`.
     pub norm: Norm,
     /// Default [`ColourMode::Colour`]. Source: Torchlight hands the RGB array to OpenCV as it
-    /// is (`NetDiffusion` converts to gray first).
+    /// is (NetDiffusion converts to gray first).
     pub mode: ColourMode,
 }
 

@@ -22,3 +22,8 @@ mod error;
 
 pub use canny::{Canny, ColourMode, EdgeMap, Norm, PixelView, to_gray};
 pub use error::{Error, Result};
+
+/// The example in the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -35,9 +35,8 @@ fn naive(image: PixelView<'_>, canny: &Canny) -> Vec<u8> {
         if inside { gradient(row, column).0 } else { 0 }
     };
     let limit = |level: f64| match canny.norm {
-        Norm::L1 => level.floor() as i64,
         Norm::L2 if level > 0.0 => level.min(32767.0).powi(2).floor() as i64,
-        Norm::L2 => level.floor() as i64,
+        Norm::L1 | Norm::L2 => level.floor() as i64,
     };
     let low = limit(canny.low.min(canny.high));
     let high = limit(canny.low.max(canny.high));

@@ -11,6 +11,7 @@ use super::hysteresis::{NONE, STRONG, WEAK};
 const TAN_22_5: i32 = 13_573;
 
 /// Classifies the pixels of the row `at`.
+#[allow(clippy::needless_bitwise_bool)] // `&&` would be a branch, see above.
 pub(super) fn suppress_row<M: Measure>(
     above: &GradientRow<M>,
     at: &GradientRow<M>,
@@ -49,5 +50,5 @@ pub(super) fn suppress_row<M: Measure>(
 
 /// The lengths left of, at and right of every pixel of a framed row.
 fn neighbours<V>(framed: &[V], width: usize) -> [&[V]; 3] {
-    [&framed[..width], &framed[1..=width], &framed[2..width + 2]]
+    [&framed[..width], &framed[1..][..width], &framed[2..][..width]]
 }
