@@ -5,7 +5,7 @@
 /// # Example
 /// ```
 /// use nprint_codec::Checksum;
-/// let sum = Checksum::new().add(&[0x45, 0, 0, 20]).add(&[0; 16]).finish();
+/// let sum = Checksum::new().with(&[0x45, 0, 0, 20]).with(&[0; 16]).finish();
 /// assert_eq!(sum, 0xbaeb);
 /// ```
 ///
@@ -22,7 +22,7 @@ impl Checksum {
 
     /// Adds bytes; an odd last byte counts as the high half of a word, so only the last call may
     /// have an odd length.
-    pub fn add(self, bytes: &[u8]) -> Self {
+    pub fn with(self, bytes: &[u8]) -> Self {
         let (pairs, rest) = bytes.as_chunks::<2>();
         let words: u64 = pairs.iter().map(|p| u64::from(u16::from_be_bytes(*p))).sum();
         let last = rest.first().map_or(0, |b| u64::from(*b) << 8);
@@ -31,14 +31,14 @@ impl Checksum {
 
     /// Adds the pseudo header for an upper-layer packet of `length` bytes. Addresses are 4 bytes
     /// each for IPv4 or 16 for IPv6.
-    pub fn add_pseudo_header(
+    pub fn with_pseudo_header(
         self,
         source: &[u8],
         destination: &[u8],
         protocol: u8,
         length: u32,
     ) -> Self {
-        self.add(source).add(destination).add(&length.to_be_bytes()).add(&[0, protocol])
+        self.with(source).with(destination).with(&length.to_be_bytes()).with(&[0, protocol])
     }
 
     /// The checksum: the ones' complement of the folded sum.
@@ -62,17 +62,17 @@ mod tests {
 
     #[test]
     fn rfc_1071_example() {
-        let sum = Checksum::new().add(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]).finish();
+        let sum = Checksum::new().with(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]).finish();
         assert_eq!(sum, !0xddf2);
     }
 
     #[test]
     fn a_packet_with_its_checksum_is_valid() {
         let mut header = [0x45, 0, 0, 40, 1, 2, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
-        let sum = Checksum::new().add(&header).finish();
+        let sum = Checksum::new().with(&header).finish();
         header[10..12].copy_from_slice(&sum.to_be_bytes());
-        assert!(Checksum::new().add(&header).is_valid());
+        assert!(Checksum::new().with(&header).is_valid());
         header[8] = 63;
-        assert!(!Checksum::new().add(&header).is_valid());
+        assert!(!Checksum::new().with(&header).is_valid());
     }
 }
