@@ -115,6 +115,8 @@ fn threshold() -> impl Strategy<Value = f64> {
         Just(100.0),
         Just(1e9),
         (0_i32..300).prop_map(f64::from),
+        // Levels that lengths of the coarser pictures hit exactly.
+        (0_i32..30).prop_map(|n| f64::from(n * 30)),
         0.0..2100.0_f64,
     ]
 }
