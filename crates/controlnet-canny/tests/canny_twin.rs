@@ -204,3 +204,27 @@ fn settings_have_a_serde_form() {
     );
     assert_eq!(read, Ok(Canny { low: 30.0, high: 90.0, ..Canny::default() }));
 }
+
+#[test]
+fn a_threshold_must_be_exceeded() {
+    // A step of 25 gray levels has a gradient of exactly 4 * 25 = 100.
+    let rows = [[0, 0, 25, 25]; 3];
+    let step = PixelView { data: rows.as_flattened(), width: 4, height: 3, channels: 1 };
+    let count = |low: f64, high: f64, norm| {
+        let canny = Canny { low, high, norm, mode: ColourMode::Colour };
+        canny.detect(step).expect("a valid image").edge_pixels()
+    };
+    for norm in [Norm::L1, Norm::L2] {
+        assert_eq!(count(99.0, 99.0, norm), 3, "{norm:?}: strong");
+        assert_eq!(count(99.0, 100.0, norm), 0, "{norm:?}: only weak");
+        assert_eq!(count(100.0, 100.0, norm), 0, "{norm:?}: none");
+    }
+    // The same step beside a steeper one: it counts if it exceeds `low`.
+    let rows = [[0, 0, 50, 50], [0, 0, 50, 50], [0, 0, 25, 25], [0, 0, 25, 25], [0, 0, 25, 25]];
+    let steps = PixelView { data: rows.as_flattened(), width: 4, height: 5, channels: 1 };
+    let edge = |low: f64| {
+        let canny = Canny { low, high: 199.0, ..Canny::default() };
+        canny.detect(steps).expect("a valid image").is_edge(4, 1)
+    };
+    assert!(edge(99.0) && !edge(100.0));
+}
