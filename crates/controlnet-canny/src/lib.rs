@@ -18,6 +18,8 @@
 //! ```
 
 pub mod canny;
+#[cfg(feature = "controlnet")]
+pub mod controlnet;
 mod error;
 
 pub use canny::{Canny, ColourMode, EdgeMap, Norm, PixelView, to_gray};

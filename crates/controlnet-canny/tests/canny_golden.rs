@@ -97,7 +97,7 @@ fn run(folder: &Path, case: &Case) -> Option<String> {
     assert_eq!((expected.width, expected.height, expected.channels), (size.0, size.1, 1));
     assert_eq!(
         expected.data.iter().filter(|&&byte| byte != 0).count(),
-        number(case, "edge_pixels")
+        number::<usize>(case, "edge_pixels")
     );
     let wrong: Vec<usize> =
         (0..edges.data.len()).filter(|&i| edges.data[i] != expected.data[i]).collect();
