@@ -125,6 +125,48 @@ pub enum Error {
         /// The names there are.
         attached: Vec<String>,
     },
+    /// A sampler cannot take this number of steps.
+    #[error("{steps} inference steps, expected 1 to {maximum}")]
+    SchedulerSteps {
+        /// The number asked for.
+        steps: usize,
+        /// The largest number that this schedule can take.
+        maximum: usize,
+    },
+    /// A timestep lies outside the training schedule.
+    #[error("timestep {timestep} is not in 0..{timesteps}")]
+    TimestepOutOfRange {
+        /// The timestep.
+        timestep: i64,
+        /// Number of training timesteps.
+        timesteps: usize,
+    },
+    /// A sampler's steps were not taken one after the other.
+    #[error("step {index} of {steps}, expected step {expected} or a new run from step 0")]
+    StepOutOfOrder {
+        /// The step asked for.
+        index: usize,
+        /// The step whose turn it is.
+        expected: usize,
+        /// Number of steps of the run.
+        steps: usize,
+    },
+    /// A stochastic step was taken without noise.
+    #[error("step {index} adds noise, but none was given")]
+    VarianceNoiseMissing {
+        /// The step.
+        index: usize,
+    },
+    /// A tensor lies on another device than those it is combined with.
+    #[error("{what} is on {actual:?}, expected {expected:?}")]
+    Device {
+        /// The argument.
+        what: &'static str,
+        /// The device of the other tensors.
+        expected: tch::Device,
+        /// The tensor's device.
+        actual: tch::Device,
+    },
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
