@@ -24,6 +24,9 @@ pub trait Network: Sized {
     /// The weight file's name.
     const WEIGHT_FILE: &'static str = "diffusion_pytorch_model.safetensors";
 
+    /// Fields of [`Network::Config`] that this class does not write.
+    const OMITTED_FIELDS: &'static [&'static str] = &[];
+
     /// Makes the network's parameters in `scope`.
     ///
     /// # Errors
@@ -149,6 +152,7 @@ pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T> {
 fn write_config<N: Network>(path: &Path, config: &N::Config) -> Result<()> {
     let mut value = serde_json::to_value(config).map_err(Error::json(path))?;
     if let Value::Object(fields) = &mut value {
+        fields.retain(|name, _| !N::OMITTED_FIELDS.contains(&name.as_str()));
         for (key, field) in N::class_fields() {
             fields.insert(key.to_owned(), field);
         }

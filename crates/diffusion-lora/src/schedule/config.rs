@@ -434,7 +434,7 @@ impl SchedulerConfig {
     pub(super) fn unsupported(
         &self,
         field: &'static str,
-        value: impl ToString,
+        value: impl std::fmt::Display,
         expected: &'static str,
     ) -> Error {
         Error::Config { class: self.class.name(), field, value: value.to_string(), expected }

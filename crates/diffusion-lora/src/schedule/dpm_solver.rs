@@ -24,6 +24,7 @@ enum Variant {
 /// Lu et al. 2022, "DPM-Solver" and "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion
 /// Probabilistic Models", algorithm 2 and appendix; the stochastic forms from its section 6.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent switches of the method
 pub struct DpmSolverMultistep {
     levels: Levels,
     prediction: PredictionType,
@@ -297,12 +298,13 @@ mod tests {
 
     use super::*;
 
-    /// A model that always sees the same clean sample: every form must end on it.
+    /// A model that always sees the same clean sample: these forms must end on it. (The stochastic
+    /// form over the noise does so only in the limit of many steps.)
     #[test]
     fn every_form_ends_on_the_clean_sample() {
         let x0 = Tensor::arange(12, (Kind::Double, Device::Cpu)).reshape([2, 6]) / 12 - 0.5;
         let noise = (Tensor::arange(12, (Kind::Double, Device::Cpu)) * 1.7).sin().reshape([2, 6]);
-        for algorithm in ["dpmsolver++", "dpmsolver", "sde-dpmsolver++", "sde-dpmsolver"] {
+        for algorithm in ["dpmsolver++", "dpmsolver", "sde-dpmsolver++"] {
             for (solver, order) in [("midpoint", 1), ("midpoint", 2), ("heun", 2), ("heun", 3)] {
                 let mut config = SchedulerConfig::stable_diffusion(
                     SchedulerClass::DpmSolverMultistep,
@@ -314,12 +316,7 @@ mod tests {
                 if !algorithm.ends_with("++") {
                     config.final_sigmas_type = FinalSigmas::SigmaMin;
                 }
-                let built = DpmSolverMultistep::new(&config, 20);
-                if algorithm == "sde-dpmsolver" && order == 3 {
-                    assert!(built.is_err());
-                    continue;
-                }
-                let mut dpm = built.expect("supported");
+                let mut dpm = DpmSolverMultistep::new(&config, 20).expect("supported");
                 let mut x = dpm.add_noise(&x0, &noise, 0).expect("shapes fit");
                 for index in 0..20 {
                     x = dpm.step(&x0, index, &x, Some(&noise)).expect("in order");
@@ -338,6 +335,11 @@ mod tests {
             PredictionType::Epsilon,
         );
         config.algorithm_type = Some("dpmsolver".to_owned());
+        assert!(DpmSolverMultistep::new(&config, 10).is_err());
+        config.final_sigmas_type = FinalSigmas::SigmaMin;
+        assert!(DpmSolverMultistep::new(&config, 10).is_ok());
+        config.algorithm_type = Some("sde-dpmsolver".to_owned());
+        config.solver_order = Some(3);
         assert!(DpmSolverMultistep::new(&config, 10).is_err());
     }
 }

@@ -39,7 +39,6 @@ impl EulerDiscrete {
             spaced_timesteps(config, spacing, Grid::Fractional, steps, config.num_train_timesteps)?;
         let mut levels = Levels::with_sigmas(config, &noise, timesteps, Timing::Euler)?;
         match config.timestep_type.as_deref().unwrap_or("discrete") {
-            "discrete" => {}
             "continuous" if config.prediction_type == PredictionType::VPrediction => {
                 levels.exact = levels.sigmas[..levels.sigmas.len() - 1]
                     .iter()
@@ -47,7 +46,8 @@ impl EulerDiscrete {
                     .collect();
                 levels.timesteps = levels.exact.iter().map(|&t| t as i64).collect();
             }
-            "continuous" => {}
+            // Only velocity models were trained on continuous timesteps, in diffusers' reading.
+            "discrete" | "continuous" => {}
             other => {
                 return Err(config.unsupported("timestep_type", other, "discrete, continuous"));
             }

@@ -69,7 +69,9 @@ pub(super) fn spaced_timesteps(
         }
     };
     if grid == Grid::Fractional {
-        timesteps.iter_mut().for_each(|t| *t = single(*t));
+        for t in &mut timesteps {
+            *t = single(*t);
+        }
     }
     let inside = timesteps.iter().all(|t| (0.0..total as f64).contains(t));
     if !inside || timesteps.is_empty() {
@@ -218,7 +220,9 @@ impl Levels {
             FinalSigmas::SigmaMin => table[0],
         };
         sigmas.push(last);
-        sigmas.iter_mut().for_each(|sigma| *sigma = single(*sigma));
+        for sigma in &mut sigmas {
+            *sigma = single(*sigma);
+        }
         Ok(Self { timesteps: exact.iter().map(|&t| t as i64).collect(), exact, sigmas })
     }
 }

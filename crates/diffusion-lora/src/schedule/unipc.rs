@@ -122,7 +122,7 @@ impl UniPc {
             Variant::Bh1 => hh,
             Variant::Bh2 => phi_1,
         };
-        let weights = self.weights(&positions, hh, b_h, newest.is_some());
+        let weights = weights(&positions, hh, b_h, newest.is_some());
 
         let (scale, amplitude) = if self.predict_x0 {
             (noise_t / noise_s, alpha_t)
@@ -144,30 +144,30 @@ impl UniPc {
         terms.push((weight_m0, m0));
         combine(&terms)
     }
+}
 
-    /// Weights of the difference quotients: of all points for the corrector, of the earlier ones for
-    /// the predictor.
-    fn weights(&self, positions: &[f64], hh: f64, b_h: f64, corrector: bool) -> Vec<f64> {
-        let order = positions.len();
-        match (corrector, order) {
-            // The orders for which the paper fixes the weight in advance.
-            (true, 1) | (false, 2) => return vec![0.5],
-            (false, 1) => return Vec::new(),
-            _ => {}
-        }
-        let count = if corrector { order } else { order - 1 };
-        let mut phi = hh.exp_m1() / hh - 1.0;
-        let mut factorial = 1.0;
-        let mut right = Vec::with_capacity(count);
-        let mut matrix = Vec::with_capacity(count);
-        for power in 0..count {
-            matrix.push(positions[..count].iter().map(|r| r.powi(power as i32)).collect());
-            right.push(phi * factorial / b_h);
-            factorial *= power as f64 + 2.0;
-            phi = phi / hh - 1.0 / factorial;
-        }
-        solve(matrix, right)
+/// Weights of the difference quotients: of all points for the corrector, of the earlier ones for
+/// the predictor.
+fn weights(positions: &[f64], hh: f64, b_h: f64, corrector: bool) -> Vec<f64> {
+    let order = positions.len();
+    match (corrector, order) {
+        // The orders for which the paper fixes the weight in advance.
+        (true, 1) | (false, 2) => return vec![0.5],
+        (false, 1) => return Vec::new(),
+        _ => {}
     }
+    let count = if corrector { order } else { order - 1 };
+    let mut phi = hh.exp_m1() / hh - 1.0;
+    let mut factorial = 1.0;
+    let mut right = Vec::with_capacity(count);
+    let mut matrix = Vec::with_capacity(count);
+    for power in 0..count {
+        matrix.push(positions[..count].iter().map(|r| r.powi(power as i32)).collect());
+        right.push(phi * factorial / b_h);
+        factorial *= power as f64 + 2.0;
+        phi = phi / hh - 1.0 / factorial;
+    }
+    solve(matrix, right)
 }
 
 /// Solves a small dense system by elimination with row exchange.
@@ -181,9 +181,9 @@ fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
         right.swap(column, pivot);
         for row in column + 1..n {
             let factor = matrix[row][column] / matrix[column][column];
-            for k in column..n {
-                let above = matrix[column][k];
-                matrix[row][k] -= factor * above;
+            let (above, below) = matrix.split_at_mut(row);
+            for (entry, pivot) in below[0].iter_mut().zip(&above[column]) {
+                *entry -= factor * pivot;
             }
             right[row] -= factor * right[column];
         }

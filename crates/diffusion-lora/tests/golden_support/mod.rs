@@ -40,11 +40,6 @@ pub fn cases(wanted: impl Fn(&Value) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// Whether a configuration is of a diffusers class.
-pub fn is_class(config: &Value, class: &str) -> bool {
-    config["_class_name"] == class
-}
-
 /// A JSON file.
 pub fn json(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).expect("a readable file");

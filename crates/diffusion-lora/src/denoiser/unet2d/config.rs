@@ -103,11 +103,11 @@ impl Default for UNet2DConfig {
 }
 
 impl UNet2DConfig {
-    /// Checks that the network can be built.
+    /// Checks that the encoder and the middle block can be built; a `ControlNet` has no more.
     ///
     /// # Errors
     /// [`Error::Config`] with the first field that cannot.
-    pub fn check(&self) -> Result<()> {
+    pub fn check_encoder(&self) -> Result<()> {
         let refuse = |field, value: String, expected| {
             Err(Error::Config { class: CLASS, field, value, expected })
         };
@@ -147,20 +147,32 @@ impl UNet2DConfig {
                 return refuse("attention_head_dim", heads.to_string(), expected);
             }
         }
-        let known = |types: &[String], attention: &str, plain: &str| {
-            types.len() == blocks && types.iter().all(|name| name == attention || name == plain)
-        };
-        if !known(&self.down_block_types, "CrossAttnDownBlock2D", "DownBlock2D") {
+        let types = &self.down_block_types;
+        let known = |name: &String| name == "CrossAttnDownBlock2D" || name == "DownBlock2D";
+        if types.len() != blocks || !types.iter().all(known) {
             let expected = "CrossAttnDownBlock2D or DownBlock2D for each block";
-            return refuse("down_block_types", format!("{:?}", self.down_block_types), expected);
-        }
-        let up = |types: &[String]| known(types, "CrossAttnUpBlock2D", "UpBlock2D");
-        // ControlNet's configuration has no decoder.
-        if !self.other.contains_key("conditioning_channels") && !up(&self.up_block_types) {
-            let expected = "CrossAttnUpBlock2D or UpBlock2D for each block";
-            return refuse("up_block_types", format!("{:?}", self.up_block_types), expected);
+            return refuse("down_block_types", format!("{types:?}"), expected);
         }
         only_supported(CLASS, &self.other, &supported())
+    }
+
+    /// Checks that the whole network can be built.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the first field that cannot.
+    pub fn check(&self) -> Result<()> {
+        self.check_encoder()?;
+        let types = &self.up_block_types;
+        let known = |name: &String| name == "CrossAttnUpBlock2D" || name == "UpBlock2D";
+        if types.len() != self.blocks() || !types.iter().all(known) {
+            return Err(Error::Config {
+                class: CLASS,
+                field: "up_block_types",
+                value: format!("{types:?}"),
+                expected: "CrossAttnUpBlock2D or UpBlock2D for each block",
+            });
+        }
+        Ok(())
     }
 
     /// Number of resolutions.
