@@ -12,6 +12,7 @@ pub mod lora;
 pub mod nn;
 pub mod random;
 pub mod schedule;
+pub mod text;
 pub mod weights;
 
 pub use autoencoder::Autoencoder;
