@@ -1,5 +1,7 @@
-//! Text into the tokens that condition a denoiser.
+//! From captions to what the denoiser is conditioned on.
 
 mod clip;
+pub mod tokenizer;
 
 pub use clip::{ClipText, ClipTextConfig, HiddenAct, TextStates};
+pub use tokenizer::ClipTokenizer;
