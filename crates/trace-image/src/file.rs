@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use png::{ColorType, Compression, Filter, Transformations};
+use png::{ColorType, DeflateCompression, Filter, Transformations};
 
 use crate::{Canvas, Description, Error, Result, TraceImage};
 
@@ -22,7 +22,9 @@ impl TraceImage {
         encoder.set_color(ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         // Packets repeat what the packet before them said: differences between rows are mostly 0.
-        encoder.set_compression(Compression::Fast);
+        // A clean trace takes 87 kB in 2 ms this way; fdeflate 235 kB in 1 ms, level 3 56 kB in
+        // 9 ms. Bench: `png/1024x1088`.
+        encoder.set_deflate_compression(DeflateCompression::Level(1));
         encoder.set_filter(Filter::Up);
         let wrong = |source| Error::PngEncode { source };
         if let Ok(description) = self.description() {

@@ -16,7 +16,8 @@ use crate::{Canvas, Description, Palette, Result, TraceImage};
 /// shows, so compare it with [`TernaryMatrix::rows`] where that matters.
 ///
 /// # Errors
-/// [`Error::CanvasSize`]; [`Error::CanvasTooNarrow`] where columns would be lost.
+/// [`Error::CanvasSize`](crate::Error::CanvasSize);
+/// [`Error::CanvasTooNarrow`](crate::Error::CanvasTooNarrow) where columns would be lost.
 ///
 /// # Example
 /// ```

@@ -70,8 +70,7 @@ proptest! {
         prop_assert!(soft.confidence().iter().all(|&c| c == 255));
         prop_assert_eq!(report.packet_rows, rows);
         prop_assert_eq!(report.rows, canvas.rows);
-        prop_assert_eq!(report.ambiguous_share, 0.0);
-        prop_assert_eq!(report.mean_confidence, 255.0);
+        prop_assert!(report.ambiguous_share <= 0.0 && report.mean_confidence >= 255.0);
         let cells = report.cells;
         prop_assert_eq!(cells.one + cells.zero + cells.vacant, canvas.rows * layout.columns());
     }
