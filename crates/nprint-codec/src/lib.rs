@@ -2,6 +2,7 @@
 
 mod capture;
 mod checksum;
+mod decode;
 mod dissect;
 mod encode;
 mod error;
@@ -14,6 +15,7 @@ pub use capture::{
     read_capture, read_capture_from, read_capture_lossy, write_capture, write_capture_to,
 };
 pub use checksum::Checksum;
+pub use decode::decode;
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
 pub use encode::{RowPolicy, encode, takes};
 pub use error::{Error, Place, Result};
