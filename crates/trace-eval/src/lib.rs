@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod classify;
 pub mod distance;
 mod error;
 
