@@ -1,1 +1,7 @@
-//! Fidelity, protocol compliance and utility of synthetic packet traces, with a report.
+#![doc = include_str!("../README.md")]
+
+pub mod classify;
+pub mod distance;
+mod error;
+
+pub use error::{Error, Result};
