@@ -125,6 +125,34 @@ pub enum Error {
         /// The names there are.
         attached: Vec<String>,
     },
+    /// A line of an image folder's `metadata.jsonl` is not what it must be.
+    #[error("{}, line {line}: expected an object with file_name and text: {source}", path.display())]
+    MetadataLine {
+        /// The file.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+        /// What the parser found.
+        source: serde_json::Error,
+    },
+    /// A picture cannot be decoded.
+    #[error("{}: not a readable PNG: {source}", path.display())]
+    Png {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder found.
+        source: png::DecodingError,
+    },
+    /// A picture decodes to something else than 8-bit samples of a sane size.
+    #[error("{}: expected an 8-bit PNG of at most 1 GiB of samples, found {width} × {height}", path.display())]
+    PngFormat {
+        /// The file.
+        path: PathBuf,
+        /// Width. Units: pixels.
+        width: u32,
+        /// Height. Units: pixels.
+        height: u32,
+    },
     /// A training checkpoint lacks a tensor or holds one of another shape.
     #[error("{}: tensor {tensor} is missing or has another shape; the checkpoint is of another run", path.display())]
     Checkpoint {

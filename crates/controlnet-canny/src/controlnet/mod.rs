@@ -2,6 +2,8 @@
 //!
 //! Source: Zhang et al., "Adding Conditional Control to Text-to-Image Diffusion Models".
 
+mod row;
 mod sd;
 
+pub use row::{RowControlNet, RowControlNetConfig};
 pub use sd::{ControlNet, ControlNetConfig, Scaling};
