@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod capture;
 mod checksum;
+mod decode;
 mod dissect;
 mod encode;
 mod error;
@@ -9,11 +11,15 @@ mod layout;
 mod matrix;
 mod trace;
 
+pub use capture::{
+    read_capture, read_capture_from, read_capture_lossy, write_capture, write_capture_to,
+};
 pub use checksum::Checksum;
+pub use decode::decode;
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
 pub use encode::{RowPolicy, encode, takes};
-pub use error::{Error, Result};
-pub use field::{Field, Header, icmp, ipv4, ipv6, tcp, udp};
+pub use error::{Error, Place, Result};
+pub use field::{Field, Header, ethernet, icmp, ipv4, ipv6, payload, tcp, udp};
 pub use layout::{Layout, Segment};
 pub use matrix::{Cell, Row, RowMut, SoftMatrix, TernaryMatrix};
 pub use trace::{Labels, LinkType, Packet, Trace};
