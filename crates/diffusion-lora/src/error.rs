@@ -167,6 +167,22 @@ pub enum Error {
         /// The tensor's device.
         actual: tch::Device,
     },
+    /// A tokenizer's vocabulary lacks a token that it needs.
+    #[error("the vocabulary has no token {token:?}")]
+    Vocabulary {
+        /// The token's text.
+        token: String,
+    },
+    /// A line of a tokenizer's merge list is not two pieces with a space between them.
+    #[error("{}:{line}: expected two pieces with one space between them, found {text:?}", path.display())]
+    Merges {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1 (the entry, in `tokenizer.json`).
+        line: usize,
+        /// What it says, cut to 80 characters.
+        text: String,
+    },
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
