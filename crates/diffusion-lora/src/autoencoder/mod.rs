@@ -1,8 +1,12 @@
 //! Autoencoders between images and latents.
 
+mod kl;
+
 use tch::Tensor;
 
 use crate::error::Result;
+
+pub use kl::{AutoencoderKL, AutoencoderKLConfig};
 
 /// A pair of maps between images and latents of about unit variance.
 pub trait Autoencoder {

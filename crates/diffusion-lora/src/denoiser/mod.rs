@@ -1,9 +1,13 @@
 //! Denoising networks and what steers them.
 
+pub mod unet2d;
+
 use tch::Tensor;
 
 use crate::error::Result;
 use crate::lora::LoraSlots;
+
+pub use unet2d::{UNet2DCondition, UNet2DConfig};
 
 /// A network that predicts noise or velocity from noisy latents.
 pub trait Denoiser {

@@ -20,18 +20,20 @@ pub struct Branch {
     pub down: Tensor,
     /// B: projects back up.
     pub up: Tensor,
-    /// Factor on the branch's output: alpha / rank times the adapter's weight.
+    /// The adapter's own factor, alpha / rank.
     pub scale: f64,
+    /// How much of the adapter is wanted; 1 is all of it.
+    pub weight: f64,
 }
 
 impl Branch {
-    /// The branch as one weight of the layer's shape, scale included.
+    /// The branch as one weight of the layer's shape, both factors included.
     pub fn delta(&self) -> Tensor {
         let (rank, out) = (self.down.size()[0], self.up.size()[0]);
         let mut shape = self.down.size();
         shape[0] = out;
         let product = self.up.reshape([out, rank]).matmul(&self.down.reshape([rank, -1]));
-        product.reshape(shape) * self.scale
+        product.reshape(shape) * (self.scale * self.weight)
     }
 }
 
@@ -114,17 +116,20 @@ impl LoraSlot {
     /// Adds every branch's output for the layer's `input` to the layer's `output`.
     pub(crate) fn add_branches(&self, input: &Tensor, output: Tensor) -> Tensor {
         let state = self.lock();
-        state.branches.iter().filter(|branch| branch.scale != 0.0).fold(output, |output, branch| {
-            let input = input.to_kind(branch.down.kind());
-            let none = None::<&Tensor>;
-            let low_rank = match self.kind {
-                SlotKind::Linear => input.linear(&branch.down, none).linear(&branch.up, none),
-                SlotKind::Conv2d { stride, padding } => input
-                    .conv2d(&branch.down, none, [stride; 2], [padding; 2], [1; 2], 1)
-                    .conv2d(&branch.up, none, [1; 2], [0; 2], [1; 2], 1),
-            };
-            &output + (low_rank * branch.scale).to_kind(output.kind())
-        })
+        state.branches.iter().filter(|branch| branch.weight != 0.0).fold(
+            output,
+            |output, branch| {
+                let input = input.to_kind(branch.down.kind());
+                let none = None::<&Tensor>;
+                let low_rank = match self.kind {
+                    SlotKind::Linear => input.linear(&branch.down, none).linear(&branch.up, none),
+                    SlotKind::Conv2d { stride, padding } => input
+                        .conv2d(&branch.down, none, [stride; 2], [padding; 2], [1; 2], 1)
+                        .conv2d(&branch.up, none, [1; 2], [0; 2], [1; 2], 1),
+                };
+                &output + (low_rank * (branch.scale * branch.weight)).to_kind(output.kind())
+            },
+        )
     }
 }
 
@@ -190,15 +195,15 @@ impl LoraSlots {
         names
     }
 
-    /// Sets the scale of an adapter's every branch, `f` making the new from the old.
+    /// Sets how much of an adapter is wanted.
     ///
     /// # Errors
     /// [`Error::UnknownAdapter`] where no branch bears the name.
-    pub fn rescale(&self, adapter: &str, f: impl Fn(f64) -> f64) -> Result<()> {
+    pub fn set_weight(&self, adapter: &str, weight: f64) -> Result<()> {
         let mut found = false;
         for slot in self.lock().values() {
             for branch in slot.lock().branches.iter_mut().filter(|b| b.adapter == adapter) {
-                branch.scale = f(branch.scale);
+                branch.weight = weight;
                 found = true;
             }
         }

@@ -9,6 +9,7 @@ mod conv;
 mod embedding;
 mod linear;
 mod norm;
+mod resnet;
 mod scope;
 mod transformer;
 
@@ -17,5 +18,6 @@ pub use conv::{Conv1d, Conv2d, ConvConfig};
 pub use embedding::{Embedding, TimestepEmbedding, TimestepFeatures};
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
+pub use resnet::{Downsample2D, ResnetBlock2D, ResnetConfig, Upsample2D};
 pub use scope::{Fill, Init, Scope};
 pub use transformer::{BasicTransformerBlock, FeedForward};
