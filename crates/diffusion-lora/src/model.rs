@@ -90,11 +90,23 @@ impl<N: Network> Model<N> {
     /// # Errors
     /// [`Error::Io`] or [`Error::Json`] with the file.
     pub fn save(&self, folder: &Path) -> Result<()> {
+        self.write(folder, Weights::save)
+    }
+
+    /// [`Model::save`] with the weights rounded to f16.
+    ///
+    /// # Errors
+    /// As [`Model::save`].
+    pub fn save_f16(&self, folder: &Path) -> Result<()> {
+        self.write(folder, Weights::save_f16)
+    }
+
+    fn write(&self, folder: &Path, save: fn(&Weights, &Path) -> Result<()>) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         write_config::<N>(&folder.join("config.json"), self.network.config())?;
         let mut stored = Weights::of(&self.store);
         stored.set_metadata("format", "pt");
-        stored.save(&folder.join(N::WEIGHT_FILE))
+        save(&stored, &folder.join(N::WEIGHT_FILE))
     }
 
     /// The parameters.
