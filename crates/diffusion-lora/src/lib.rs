@@ -8,6 +8,7 @@
 pub mod autoencoder;
 pub mod denoiser;
 pub mod error;
+pub mod folder;
 pub mod lora;
 pub mod model;
 pub mod nn;
@@ -19,5 +20,6 @@ pub mod weights;
 pub use autoencoder::Autoencoder;
 pub use denoiser::{Control, Denoiser, Residuals};
 pub use error::{Error, Result};
+pub use folder::Pipeline;
 pub use model::{Model, Network};
 pub use weights::Weights;
