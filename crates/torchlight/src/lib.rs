@@ -1,1 +1,31 @@
-//! From labelled packet captures to new, protocol-correct ones: the whole pipeline behind one builder.
+#![doc = include_str!("../README.md")]
+
+pub mod artefact;
+mod captures;
+mod config;
+#[cfg(feature = "diffusion")]
+pub mod device;
+mod error;
+#[cfg(feature = "diffusion")]
+pub mod model;
+mod progress;
+mod run;
+pub mod stages;
+
+pub use captures::{Capture, LabelSource, capture_files, stem};
+pub use config::{
+    BaseConfig, CapturesConfig, Config, ControlConfig, DatasetConfig, DeviceChoice, EvaluateConfig,
+    GenerateConfig, LoraCourse, LoraSettings, Precision, RepairSettings, Sampler,
+};
+pub use error::{Error, Result};
+pub use progress::{Event, Monitor, Problem, Progress, Quiet, Stage, StopFlag};
+pub use run::{Builder, Outcome, StageOutcome, Torchlight};
+
+// The crates that the stages are made of.
+pub use controlnet_canny;
+#[cfg(feature = "diffusion")]
+pub use diffusion_lora;
+pub use nprint_codec;
+pub use protocol_repair;
+pub use trace_eval;
+pub use trace_image;

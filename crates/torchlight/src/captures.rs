@@ -1,0 +1,120 @@
+//! Labelled captures in a folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nprint_codec::{Labels, Trace, read_capture};
+use trace_image::{LabelPattern, LabelsTable};
+
+use crate::{Error, Result};
+
+/// Endings that do not count as part of a capture's name.
+const ENDINGS: [&str; 5] = [".gz", ".pcap", ".pcapng", ".cap", ".dmp"];
+
+/// Where labels come from.
+#[derive(Debug, Clone)]
+pub enum LabelSource {
+    /// A table beside the captures.
+    Table(LabelsTable),
+    /// The files' names.
+    Pattern(LabelPattern),
+}
+
+impl LabelSource {
+    /// The table `labels`, else `labels.csv` in the folder where there is one, else the names by
+    /// `pattern`.
+    ///
+    /// # Errors
+    /// Those of [`LabelsTable::read`].
+    pub fn find(
+        folder: &Path,
+        labels: Option<&Path>,
+        pattern: Option<&LabelPattern>,
+        categories: &[String],
+    ) -> Result<Self> {
+        let categories: Vec<&str> = categories.iter().map(String::as_str).collect();
+        let selected = (!categories.is_empty()).then_some(categories.as_slice());
+        let table = labels.map_or_else(|| folder.join("labels.csv"), Path::to_owned);
+        match pattern {
+            Some(pattern) if labels.is_none() => Ok(Self::Pattern(pattern.clone())),
+            _ if labels.is_some() || table.is_file() => {
+                Ok(Self::Table(LabelsTable::read(table, selected)?))
+            }
+            _ => Ok(Self::Pattern(LabelPattern::searchlight())),
+        }
+    }
+
+    /// The labels of a file.
+    ///
+    /// # Errors
+    /// [`trace_image::Error::NotInTable`] or [`trace_image::Error::Unlabelled`].
+    pub fn labels(&self, path: &Path) -> Result<Labels> {
+        Ok(match self {
+            Self::Table(table) => table.labels(path)?.clone(),
+            Self::Pattern(pattern) => pattern.labels(path)?,
+        })
+    }
+}
+
+/// A capture with what is known about it.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// The file's name without folders and endings.
+    pub stem: String,
+    /// The packets.
+    pub trace: Trace,
+    /// What they are.
+    pub labels: Labels,
+}
+
+impl Capture {
+    /// Reads a file and looks up its labels.
+    ///
+    /// # Errors
+    /// Those of [`read_capture`] and [`LabelSource::labels`].
+    pub fn read(path: &Path, source: &LabelSource) -> Result<Self> {
+        let trace = read_capture(path)?;
+        Ok(Self { stem: stem(path), trace, labels: source.labels(path)? })
+    }
+}
+
+/// Files of a folder that are taken for captures, sorted: all but hidden ones, tables (`.csv`)
+/// and `README.md`.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be listed.
+pub fn capture_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let path = entry.map_err(Error::io("list", folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let other = name.starts_with('.') || name == "README.md" || name.ends_with(".csv");
+        if path.is_file() && !other {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A file's name without folders and endings of captures.
+pub fn stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut rest = name.as_ref();
+    while let Some(shorter) = ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending)) {
+        rest = shorter;
+    }
+    rest.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems() {
+        assert_eq!(stem(Path::new("a/1-c1.x.http1.pcap.gz")), "1-c1.x.http1");
+        assert_eq!(stem(Path::new("b.pcapng")), "b");
+        assert_eq!(stem(Path::new("b")), "b");
+    }
+}

@@ -1,0 +1,140 @@
+//! Fine-tuning an adapter on an image folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use diffusion_lora::data::{read_png, to_signed};
+use diffusion_lora::lora::{AdapterFile, Format, LoraConfig, LoraParameters};
+use diffusion_lora::schedule::NoiseSchedule;
+use diffusion_lora::train::{
+    AdamWConfig, Denoising, Examples, LearningRate, Outcome, TextConditioning, TrainConfig, Trainer,
+};
+use diffusion_lora::{Pipeline, lora::Adapter};
+use tch::{Kind, Tensor, no_grad};
+use trace_image::FolderImage;
+
+use crate::{Error, LoraCourse, LoraSettings, Monitor, Result};
+
+/// The adapter, in PEFT's form under diffusers' name.
+pub const ADAPTER_FILE: &str = "pytorch_lora_weights.safetensors";
+/// The loss of every step, `step,loss` lines.
+pub const LOSS_FILE: &str = "loss.csv";
+/// State of an unfinished training.
+pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+
+/// What an adapter is trained from.
+#[derive(Debug, Clone, Copy)]
+pub struct LoraJob<'a> {
+    /// The frozen base.
+    pub pipeline: &'a Pipeline,
+    /// The images with their captions.
+    pub images: &'a [FolderImage],
+    /// The settings.
+    pub settings: &'a LoraSettings,
+    /// Layers of the text encoder that are left out.
+    pub clip_skip: usize,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// Trains an adapter and writes [`ADAPTER_FILE`] and [`LOSS_FILE`] into `folder`; goes on from
+/// [`CHECKPOINT_FILE`] where there is one.
+///
+/// # Errors
+/// [`Error::NoImages`], [`Error::Diffusion`], and [`Error::Stopped`], after which the checkpoint
+/// holds the state.
+pub fn train_lora(job: &LoraJob<'_>, folder: &Path, monitor: &mut Monitor<'_>) -> Result<()> {
+    let LoraJob { pipeline, images, settings, clip_skip, seed } = *job;
+    if images.is_empty() {
+        return Err(Error::NoImages { folder: folder.to_owned() });
+    }
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let (examples, text) = no_grad(|| examples(pipeline, images, clip_skip))?;
+    let config = LoraConfig {
+        rank: settings.rank as i64,
+        alpha: settings.alpha,
+        target_modules: settings.targets.clone(),
+        ..LoraConfig::default()
+    };
+    let slots = pipeline.denoiser.lora_slots();
+    let lora = LoraParameters::attach(slots, "training", &config, seed, pipeline.device())?;
+    let config = train_config(settings, seed);
+    // Sorted by name: the order of a store's variables is not the same in every process.
+    let parameters: BTreeMap<String, Tensor> = lora.store().variables().into_iter().collect();
+    let checkpoint = folder.join(CHECKPOINT_FILE);
+    let mut trainer =
+        Trainer::new(config.clone(), parameters.into_iter().collect(), Some(checkpoint));
+    trainer.resume()?;
+    let schedule = NoiseSchedule::new(&pipeline.scheduler)?;
+    let denoising = Denoising::new(
+        pipeline.denoiser.as_dyn(),
+        None,
+        &schedule,
+        &examples,
+        &text,
+        config.batch_size,
+        config.caption_dropout,
+    )?;
+    let outcome = trainer.run(
+        |rng| denoising.loss(rng),
+        |at| monitor.advance_with(at.step, at.steps, Some(at.loss)),
+    )?;
+    trainer.write_losses(&folder.join(LOSS_FILE))?;
+    if outcome != Outcome::Finished {
+        return Err(monitor.stopped());
+    }
+    let file = AdapterFile { unet: lora.adapter().detached(), text_encoder: Adapter::default() };
+    file.save(&folder.join(ADAPTER_FILE), Format::Peft)?;
+    Ok(slots.detach("training")?)
+}
+
+/// Latents of the images and states of their captions, all at once: they do not change.
+fn examples(
+    pipeline: &Pipeline,
+    images: &[FolderImage],
+    clip_skip: usize,
+) -> Result<(Examples, TextConditioning<'static>)> {
+    let mut captions: Vec<&str> = images.iter().map(|image| image.caption.as_str()).collect();
+    captions.sort_unstable();
+    captions.dedup();
+    let row = |image: &FolderImage| {
+        captions.iter().position(|caption| *caption == image.caption.as_str()).unwrap_or(0) as i64
+    };
+    let rows = images.iter().map(row).collect();
+    // The empty caption stands last.
+    let all: Vec<&str> = captions.iter().copied().chain([""]).collect();
+    let text = pipeline.encode_text(&all, clip_skip)?;
+    let autoencoder = pipeline.autoencoder.as_dyn();
+    let mut latents = Vec::with_capacity(images.len());
+    for image in images {
+        let pixels = to_signed(&read_png(&image.path)?).unsqueeze(0).to_device(pipeline.device());
+        latents.push(autoencoder.encode(&pixels, None)?.to_kind(Kind::Float));
+    }
+    let examples = Examples {
+        latents: Tensor::cat(&latents, 0),
+        captions: rows,
+        conditions: None,
+        weights: vec![1.0; images.len()],
+    };
+    Ok((examples, TextConditioning::Frozen(text)))
+}
+
+fn train_config(settings: &LoraSettings, seed: u64) -> TrainConfig {
+    TrainConfig {
+        steps: settings.steps,
+        batch_size: settings.batch_size,
+        gradient_accumulation: settings.gradient_accumulation,
+        learning_rate: settings.learning_rate,
+        schedule: match settings.course {
+            LoraCourse::Cosine => LearningRate::Cosine,
+            LoraCourse::Constant => LearningRate::Constant,
+        },
+        warmup_steps: settings.warmup_steps,
+        max_grad_norm: settings.max_grad_norm,
+        optimizer: AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() },
+        ema_decay: None,
+        caption_dropout: settings.caption_dropout,
+        seed,
+        checkpoint_every: settings.checkpoint_every,
+    }
+}

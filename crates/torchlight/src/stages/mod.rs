@@ -1,0 +1,22 @@
+//! The stages, each by itself: from files to files.
+//!
+//! [`Torchlight::run`](crate::Torchlight::run) calls them one after the other with the record of
+//! [`artefact`](crate::artefact) around each.
+
+mod dataset;
+mod edges;
+mod evaluate;
+#[cfg(feature = "diffusion")]
+mod generate;
+#[cfg(feature = "diffusion")]
+mod lora;
+mod repair;
+
+pub use dataset::write_dataset;
+pub use edges::{write_edge_png, write_edges};
+pub use evaluate::{ReportSources, read_samples, write_report};
+#[cfg(feature = "diffusion")]
+pub use generate::{CHILD_OF, GenerateJob, Parent, generate};
+#[cfg(feature = "diffusion")]
+pub use lora::{ADAPTER_FILE, CHECKPOINT_FILE, LOSS_FILE, LoraJob, train_lora};
+pub use repair::{RepairJob, learn_timing, repair_images};
