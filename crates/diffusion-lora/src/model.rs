@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,6 +69,14 @@ impl<N: Network> Model<N> {
         Ok(Self { network, store, slots })
     }
 
+    /// The folder's weight file: the usual name, or where that is not there, the name of the
+    /// half-precision variant that some models are published with alone.
+    pub fn weight_file(folder: &Path) -> PathBuf {
+        let usual = folder.join(N::WEIGHT_FILE);
+        let half = folder.join(N::WEIGHT_FILE.replace(".safetensors", ".fp16.safetensors"));
+        if !usual.is_file() && half.is_file() { half } else { usual }
+    }
+
     /// Reads `config.json` and the weights from a folder. Parameters are frozen;
     /// [`Model::store_mut`] unfreezes.
     ///
@@ -77,7 +85,7 @@ impl<N: Network> Model<N> {
     /// [`Error::WeightNames`], each with the file.
     pub fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
         let config = read_config::<N::Config>(&folder.join("config.json"))?;
-        let stored = Weights::read(&folder.join(N::WEIGHT_FILE))?;
+        let stored = Weights::read(&Self::weight_file(folder))?;
         let mut model = Self::create(&config, Init::Zeros, device, kind)?;
         weights::load_into(&model.store, &stored, N::parameter_name)?;
         model.store.freeze();
