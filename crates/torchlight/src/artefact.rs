@@ -130,7 +130,7 @@ impl StageFolder {
         } else if folder.exists() && fs::read_dir(&folder).is_ok_and(|mut e| e.next().is_some()) {
             return Err(Error::FolderTaken { folder });
         }
-        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         let path = folder.join(INPUTS);
         if !path.is_file() {
             write_json(&path, &inputs)?;
@@ -188,7 +188,7 @@ impl Hashes {
     /// # Errors
     /// [`Error::Io`].
     pub fn of(&mut self, path: &Path) -> Result<String> {
-        let meta = fs::metadata(path).map_err(Error::io("read", path))?;
+        let meta = fs::metadata(path).map_err(Error::file("read", path))?;
         let state = (meta.len(), meta.modified().ok());
         if let Some((length, time, hash)) = self.0.get(path)
             && (*length, *time) == state
@@ -202,9 +202,9 @@ impl Hashes {
 }
 
 fn sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let mut file = File::open(path).map_err(Error::file("read", path))?;
     let mut hasher = Sha256::new();
-    io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
+    io::copy(&mut file, &mut hasher).map_err(Error::file("read", path))?;
     Ok(format!("{:x}", hasher.finalize()))
 }
 
@@ -225,8 +225,8 @@ fn files_below(folder: &Path) -> Result<Vec<String>> {
     let mut open = vec![PathBuf::new()];
     while let Some(inner) = open.pop() {
         let at = folder.join(&inner);
-        for entry in fs::read_dir(&at).map_err(Error::io("list", &at))? {
-            let name = entry.map_err(Error::io("list", &at))?.file_name();
+        for entry in fs::read_dir(&at).map_err(Error::file("list", &at))? {
+            let name = entry.map_err(Error::file("list", &at))?.file_name();
             let path = inner.join(&name);
             if folder.join(&path).is_dir() {
                 open.push(path);
@@ -240,11 +240,11 @@ fn files_below(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn remove(folder: &Path) -> Result<()> {
-    fs::remove_dir_all(folder).map_err(Error::io("remove", folder))
+    fs::remove_dir_all(folder).map_err(Error::file("remove", folder))
 }
 
 pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = fs::read(path).map_err(Error::file("read", path))?;
     serde_json::from_slice(&bytes).map_err(Error::json(path))
 }
 
@@ -268,8 +268,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes)?;
         file.sync_all()
     };
-    write().map_err(Error::io("write", &part))?;
-    fs::rename(&part, path).map_err(Error::io("rename to", path))
+    write().map_err(Error::file("write", &part))?;
+    fs::rename(&part, path).map_err(Error::file("rename to", path))
 }
 
 #[cfg(test)]

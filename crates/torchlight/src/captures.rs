@@ -85,8 +85,8 @@ impl Capture {
 /// [`Error::Io`] where the folder cannot be listed.
 pub fn capture_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
-        let path = entry.map_err(Error::io("list", folder))?.path();
+    for entry in fs::read_dir(folder).map_err(Error::file("list", folder))? {
+        let path = entry.map_err(Error::file("list", folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let other = name.starts_with('.') || name == "README.md" || name.ends_with(".csv");
         if path.is_file() && !other {

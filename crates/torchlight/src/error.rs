@@ -116,7 +116,7 @@ pub enum Error {
     Image(#[from] trace_image::Error),
     /// Edge detection failed.
     #[error(transparent)]
-    Canny(#[from] controlnet_canny::Error),
+    Edges(#[from] controlnet_canny::Error),
     /// Repair failed.
     #[error(transparent)]
     Repair(#[from] protocol_repair::Error),
@@ -131,7 +131,13 @@ pub enum Error {
 
 impl Error {
     /// Wraps an I/O failure with its file; used with `map_err`.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+    #[cfg(feature = "diffusion")]
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        Self::file("make", path)
+    }
+
+    /// Wraps an I/O failure with what was done to which file; used with `map_err`.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 

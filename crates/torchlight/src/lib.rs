@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod artefact;
+#[cfg(feature = "diffusion")]
+pub mod base;
 mod captures;
 mod config;
 #[cfg(feature = "diffusion")]

@@ -1,7 +1,7 @@
 //! Reading nPrint CSV by column name.
 
 use super::{CsvIndex, MICROSECONDS, RELATIVE_TIME, SECONDS};
-use crate::{Cell, Error, Field, Header, Layout, Result, TernaryMatrix, payload};
+use crate::{Error, Field, Header, Layout, Result, TernaryMatrix, payload};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -48,7 +48,16 @@ pub fn read_csv_from(reader: impl Read, name: &str) -> Result<CsvTable> {
         return Err(Error::EmptyFile { file: name.to_owned() });
     }
     let (layout, columns) = read_header(&lines.line, name)?;
-    let mut table = Reader { columns, fill: None, matrix: TernaryMatrix::new(Arc::new(layout)) };
+    let (slots, names) = columns.into_iter().unzip();
+    let plane = vec![0; layout.words()];
+    let mut table = Reader {
+        slots,
+        names,
+        fill: None,
+        present: plane.clone(),
+        value: plane,
+        matrix: TernaryMatrix::new(Arc::new(layout)),
+    };
     let (mut index, mut times, mut last_ns) = (Vec::new(), Vec::new(), 0);
     while lines.next()? {
         if lines.line.is_empty() {
@@ -59,9 +68,9 @@ pub fn read_csv_from(reader: impl Read, name: &str) -> Result<CsvTable> {
         times.push(last_ns);
         index.extend(row.index);
     }
-    let has = |wanted: fn(&Slot) -> bool| table.columns.iter().any(|(slot, _)| wanted(slot));
+    let has = |wanted: fn(&Slot) -> bool| table.slots.iter().any(wanted);
     let timed = has(|s| matches!(s, Slot::Relative | Slot::Seconds));
-    let kind = table.columns.iter().find_map(|(slot, _)| match slot {
+    let kind = table.slots.iter().find_map(|slot| match slot {
         Slot::Index(kind) => Some(*kind),
         _ => None,
     });
@@ -215,8 +224,12 @@ fn field_error(file: &str, f: &FieldColumns, bit: usize, repeated: bool, column:
 }
 
 struct Reader {
-    columns: Vec<(Slot, String)>,
+    slots: Vec<Slot>,
+    names: Vec<String>,
     fill: Option<i64>,
+    /// Planes of the row that is being read.
+    present: Vec<u64>,
+    value: Vec<u64>,
     matrix: TernaryMatrix,
 }
 
@@ -244,43 +257,43 @@ impl RowFacts {
 
 impl Reader {
     fn read_row<R>(&mut self, lines: &Lines<'_, R>) -> Result<RowFacts> {
-        let cells = lines.line.split(|b| *b == b',');
-        let found = cells.clone().count();
-        if found != self.columns.len() {
-            return Err(Error::CsvRowLength {
-                file: lines.name.to_owned(),
-                line: lines.number,
-                expected: self.columns.len(),
-                found,
-            });
-        }
+        let wrong_length = || Error::CsvRowLength {
+            file: lines.name.to_owned(),
+            line: lines.number,
+            expected: self.slots.len(),
+            found: lines.line.split(|b| *b == b',').count(),
+        };
         let mut facts = RowFacts::default();
-        let mut row = self.matrix.push_vacant();
-        for (at, (text, (slot, _))) in cells.zip(&self.columns).enumerate() {
+        self.present.fill(0);
+        self.value.fill(0);
+        let mut rest = Some(&lines.line[..]);
+        for (at, slot) in self.slots.iter().enumerate() {
+            let (text, tail) = first_cell(rest.ok_or_else(wrong_length)?);
+            rest = tail;
             let wrong = |expected| Error::CsvCell {
                 file: lines.name.to_owned(),
                 line: lines.number,
                 column: at + 1,
-                name: self.columns[at].1.clone(),
+                name: self.names[at].clone(),
                 found: String::from_utf8_lossy(text).into_owned(),
                 expected,
             };
             let whole = || number(text).ok_or_else(|| wrong("a whole number"));
             match *slot {
                 Slot::Bit(column) => {
-                    let cell = match text {
-                        b"0" => Cell::Zero,
-                        b"1" => Cell::One,
+                    let bit = match text {
+                        b"0" => 0,
+                        b"1" => 1,
+                        b"-1" if *self.fill.get_or_insert(-1) == -1 => continue,
                         _ => match number(text).ok_or_else(|| wrong("0, 1 or the fill"))? {
-                            0 => Cell::Zero,
-                            1 => Cell::One,
-                            fill if *self.fill.get_or_insert(fill) == fill => Cell::Vacant,
+                            bit @ (0 | 1) => bit as u64,
+                            fill if *self.fill.get_or_insert(fill) == fill => continue,
                             _ => return Err(wrong("0, 1 or the one fill of this file")),
                         },
                     };
-                    if cell != Cell::Vacant {
-                        row.set_cell(column, cell);
-                    }
+                    let (word, shift) = (column >> 6, 63 - (column & 63));
+                    self.present[word] |= 1 << shift;
+                    self.value[word] |= bit << shift;
                 }
                 Slot::Index(_) => {
                     let text = String::from_utf8_lossy(text);
@@ -292,8 +305,24 @@ impl Reader {
                 Slot::Skip => {}
             }
         }
+        if rest.is_some() {
+            return Err(wrong_length());
+        }
+        self.matrix.push_vacant().set_words(&self.present, &self.value);
         Ok(facts)
     }
+}
+
+/// The first cell of a line and what follows its comma, nothing after the last cell.
+fn first_cell(line: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let length = match line {
+        [b',', ..] => 0,
+        [_, b',', ..] => 1,
+        [_, _, b',', ..] => 2,
+        _ => line.iter().position(|b| *b == b',').unwrap_or(line.len()),
+    };
+    let (text, tail) = line.split_at(length);
+    (text, tail.get(1..))
 }
 
 /// A whole number, also written as a float.

@@ -99,7 +99,7 @@ impl Config {
     /// [`Error::Io`], [`Error::ConfigToml`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
         Self::from_toml(&text, path)
     }
 

@@ -18,7 +18,7 @@ pub fn write_edges(
     folder: &Path,
     monitor: &mut Monitor<'_>,
 ) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     for (index, entry) in images.iter().enumerate() {
         monitor.step(index, images.len())?;
         let image = entry.read()?;

@@ -84,7 +84,7 @@ struct Child<'a> {
 /// [`Error::Image`], [`Error::Stopped`].
 pub fn generate(job: &GenerateJob<'_>, folder: &Path, monitor: &mut Monitor<'_>) -> Result<()> {
     let images = folder.join("images");
-    std::fs::create_dir_all(&images).map_err(Error::io("create", &images))?;
+    std::fs::create_dir_all(&images).map_err(Error::file("create", &images))?;
     let children = children(job, &images);
     if children.is_empty() {
         return Err(Error::NoImages { folder: folder.to_owned() });

@@ -48,7 +48,7 @@ pub fn train_lora(job: &LoraJob<'_>, folder: &Path, monitor: &mut Monitor<'_>) -
     if images.is_empty() {
         return Err(Error::NoImages { folder: folder.to_owned() });
     }
-    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     let (examples, text) = no_grad(|| examples(pipeline, images, clip_skip))?;
     let config = LoraConfig {
         rank: settings.rank as i64,
