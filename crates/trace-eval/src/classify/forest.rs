@@ -99,7 +99,9 @@ impl Forest {
                 Vote::Majority => sum[argmax(&shares)] += 1.0,
             }
         }
-        sum.iter_mut().for_each(|s| *s /= self.trees.len() as f64);
+        for s in &mut sum {
+            *s /= self.trees.len() as f64;
+        }
         sum
     }
 
@@ -116,7 +118,9 @@ impl Forest {
         }
         let total: f64 = sum.values().sum();
         if total > 0.0 {
-            sum.values_mut().for_each(|v| *v /= total);
+            for v in sum.values_mut() {
+                *v /= total;
+            }
         }
         sum
     }

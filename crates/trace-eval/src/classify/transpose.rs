@@ -30,9 +30,9 @@ mod tests {
             let before: [u64; 64] = rows.try_into().expect("64 words");
             let mut after = before;
             transpose64(&mut after);
-            for i in 0..64 {
-                for j in 0..64 {
-                    prop_assert_eq!((before[i] >> (63 - j)) & 1, (after[j] >> (63 - i)) & 1);
+            for (i, row) in before.iter().enumerate() {
+                for (j, column) in after.iter().enumerate() {
+                    prop_assert_eq!((row >> (63 - j)) & 1, (column >> (63 - i)) & 1);
                 }
             }
         }

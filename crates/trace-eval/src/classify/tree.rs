@@ -99,7 +99,9 @@ impl DecisionTree {
     ) -> Result<Self> {
         let classes = check_training(x.samples(), labels, train)?;
         let mut weights = vec![0; x.samples()];
-        train.iter().for_each(|s| weights[*s] += 1);
+        for s in train {
+            weights[*s] += 1;
+        }
         let mut rng = None;
         if config.features == SplitFeatures::Sqrt {
             rng = Some(rand::SeedableRng::seed_from_u64(0));
@@ -228,7 +230,7 @@ impl Grower<'_> {
         }
         let n: u64 = counts.iter().sum();
         let squares: f64 = counts.iter().map(|c| (c * c) as f64).sum();
-        let pure = counts.iter().any(|c| *c == n);
+        let pure = counts.contains(&n);
         let node = Node {
             counts: counts.clone(),
             impurity: if n == 0 { 0.0 } else { 1.0 - squares / (n * n) as f64 },
@@ -343,7 +345,9 @@ impl Grower<'_> {
     ) {
         let numeric = self.x.numeric_column(column);
         let mut inside = vec![0_u64; self.x.words()];
-        terms.iter().for_each(|t| inside[t.word as usize] |= t.mask);
+        for t in terms {
+            inside[t.word as usize] |= t.mask;
+        }
         let left = &mut self.ones;
         left.fill(0);
         let mut last: Option<f64> = None;

@@ -1,0 +1,91 @@
+//! Two folders of captures to a report: `cargo run --release -p trace-eval --example
+//! evaluate_folders -- REAL SYNTHETIC OUT`. Labels are read from names of the form
+//! `….torchlight-ENCRYPTION-a-video.RESOLUTION.STREAMING.TRANSPORT.pcap`; a synthetic capture names
+//! its parent before `.child`. Without SYNTHETIC (`-`) every other real capture with some packets
+//! changed plays that part.
+
+use nprint_codec::{Labels, Layout, RowPolicy, Trace, encode, read_capture};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use trace_eval::report::Extras;
+use trace_eval::{EvalConfig, Sample, evaluate};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [real, synthetic, out] = &arguments[..] else { return Err("REAL SYNTHETIC OUT".into()) };
+    let mut real = read_folder(Path::new(real))?;
+    let most = std::env::var("MOST").ok().and_then(|m| m.parse().ok()).unwrap_or(usize::MAX);
+    real.truncate(most);
+    let (real, held_out): (Vec<Sample>, Vec<Sample>) = if synthetic == "-" {
+        let half = real.len() >> 1;
+        let rest = real.split_off(half);
+        (real, rest)
+    } else {
+        (real, Vec::new())
+    };
+    let synthetic = if synthetic == "-" {
+        real.iter().enumerate().map(|(i, s)| perturbed(s, i as u64)).collect()
+    } else {
+        read_folder(Path::new(synthetic))?
+    };
+    let started = std::time::Instant::now();
+    let report = evaluate(&real, &held_out, &synthetic, &EvalConfig::default())?;
+    eprintln!("evaluated in {:.1} s", started.elapsed().as_secs_f64());
+    for finding in &report.summary {
+        eprintln!("{:24} {:>8}  {}", finding.title, finding.value, finding.text);
+    }
+    for path in report.write(Path::new(out), &Extras::default())? {
+        eprintln!("{}", path.display());
+    }
+    Ok(())
+}
+
+fn read_folder(folder: &Path) -> Result<Vec<Sample>, Box<dyn Error>> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "pcap"))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> Result<Sample, Box<dyn Error>> {
+    let name = path.file_stem().and_then(|n| n.to_str()).ok_or("a name in UTF-8")?.to_owned();
+    let trace = read_capture(path)?;
+    let matrix = encode(&trace, &Layout::reference(), RowPolicy::default());
+    let parent = name.split_once(".child").map(|(parent, _)| parent.to_owned());
+    Ok(Sample { labels: labels(&name), parent, name, trace, matrix })
+}
+
+fn labels(name: &str) -> Labels {
+    let tail = name.split_once("torchlight-").map_or("", |(_, tail)| tail);
+    let parts: Vec<&str> = tail.split(['-', '.']).collect();
+    match parts[..] {
+        [encryption, _, _, resolution, streaming, transport, ..] => [
+            ("encryption", encryption),
+            ("resolution", resolution),
+            ("streaming", streaming),
+            ("transport", transport),
+        ]
+        .into_iter()
+        .collect(),
+        _ => Labels::new(),
+    }
+}
+
+/// The capture with every tenth packet replaced by another one of it.
+fn perturbed(sample: &Sample, seed: u64) -> Sample {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut trace = Trace::new(sample.trace.link_type());
+    for (place, packet) in sample.trace.iter().take(1024).enumerate() {
+        let from =
+            if rng.random_bool(0.1) { rng.random_range(0..sample.trace.len()) } else { place };
+        let other = sample.trace.packet(from);
+        trace.push(packet.time_ns, other.bytes, other.original_length);
+    }
+    let matrix = encode(&trace, &Layout::reference(), RowPolicy::default());
+    let (name, parent) = (format!("{}.child", sample.name), Some(sample.name.clone()));
+    Sample { name, parent, trace, matrix, labels: sample.labels.clone() }
+}

@@ -1,0 +1,124 @@
+//! Settings of an evaluation.
+
+use crate::features::BitView;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A classifier of the utility tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Classifier {
+    /// Exact decision tree.
+    Tree,
+    /// Random forest.
+    Forest,
+    /// Linear support vector machine, C = 1.
+    Svm,
+}
+
+impl Classifier {
+    /// Name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tree => "decision tree",
+            Self::Forest => "random forest",
+            Self::Svm => "linear SVM",
+        }
+    }
+}
+
+/// What a classifier sees of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum View {
+    /// Header bits without leak-prone fields.
+    Bits,
+    /// All header bits.
+    BitsWithLeaks,
+    /// Lengths, directions, times, bursts, header stacks.
+    Sequence,
+}
+
+impl View {
+    /// Name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bits => "bits, leak-prone removed",
+            Self::BitsWithLeaks => "bits, all",
+            Self::Sequence => "sequence features",
+        }
+    }
+
+    pub(crate) const fn bit_view(self) -> Option<BitView> {
+        match self {
+            Self::Bits => Some(BitView::NoLeaks),
+            Self::BitsWithLeaks => Some(BitView::All),
+            Self::Sequence => None,
+        }
+    }
+}
+
+/// Settings of an evaluation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvalConfig {
+    /// Rows of each matrix that the bit views show to classifiers.
+    pub rows: usize,
+    /// Packets of each capture that sequence features and distributions are made from.
+    pub packets: usize,
+    /// Runs of every utility test; each has its own splits and forests.
+    pub runs: usize,
+    /// Folds of cross-validation, fewer where a class has fewer samples.
+    pub folds: usize,
+    /// Trees of a forest.
+    pub trees: usize,
+    /// Random splits that noise floors are averaged over.
+    pub floor_splits: usize,
+    /// Classifiers.
+    pub classifiers: Vec<Classifier>,
+    /// Views.
+    pub views: Vec<View>,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self {
+            rows: 256,
+            packets: 1024,
+            runs: 5,
+            folds: 5,
+            trees: 100,
+            floor_splits: 10,
+            classifiers: vec![Classifier::Tree, Classifier::Forest, Classifier::Svm],
+            views: vec![View::Bits, View::BitsWithLeaks, View::Sequence],
+            seed: 1,
+        }
+    }
+}
+
+impl EvalConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the first one that makes no sense.
+    pub fn validate(&self) -> Result<()> {
+        let least = [
+            ("rows", self.rows, 1, "at least 1"),
+            ("packets", self.packets, 2, "at least 2"),
+            ("runs", self.runs, 1, "at least 1"),
+            ("folds", self.folds, 2, "at least 2"),
+            ("trees", self.trees, 1, "at least 1"),
+            ("floor_splits", self.floor_splits, 1, "at least 1"),
+        ];
+        match least.into_iter().find(|(_, value, least, _)| value < least) {
+            Some((setting, value, _, expected)) => {
+                Err(Error::Setting { setting, value: value as f64, expected })
+            }
+            None => Ok(()),
+        }
+    }
+}

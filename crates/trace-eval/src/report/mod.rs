@@ -1,0 +1,322 @@
+//! The outcome of an evaluation, and how it is written: JSON, CSV tables, one HTML page.
+
+mod csv_tables;
+mod extras;
+mod html;
+mod number;
+mod plot;
+mod sections;
+
+pub use extras::{Curve, ExtraTable, Extras, Picture, PictureRow};
+pub use html::to_html;
+
+use crate::EvalConfig;
+use crate::compliance::{Count, RuleKind};
+use crate::config::{Classifier, View};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Everything that an evaluation found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What a person reads first.
+    pub summary: Vec<Finding>,
+    /// The sets that were compared.
+    pub sets: Vec<SetSummary>,
+    /// Scores, each beside its reference points.
+    pub scores: Vec<Score>,
+    /// Jensen-Shannon distance of each column, by header.
+    pub headers: Vec<HeaderStrip>,
+    /// Each child beside its parent.
+    pub pairs: Vec<Pair>,
+    /// Distributions of packet properties.
+    pub distributions: Vec<Distribution>,
+    /// Utility for classifiers.
+    pub utility: Vec<UtilityRow>,
+    /// Confusion matrices of the forest on bits without leak-prone fields.
+    pub confusions: Vec<Confusion>,
+    /// Protocol rules.
+    pub compliance: Vec<RuleRow>,
+    /// What was left out, and why; what to keep in mind.
+    pub notes: Vec<String>,
+    /// The settings.
+    pub config: EvalConfig,
+}
+
+/// One line of the summary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What it is about.
+    pub title: String,
+    /// The number, ready to read.
+    pub value: String,
+    /// What it means, with its reference points.
+    pub text: String,
+    /// How it compares with the reference points.
+    pub grade: Grade,
+}
+
+/// Where a score lies between its reference points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// Near the noise floor.
+    Good,
+    /// Between floor and wrong class.
+    Middling,
+    /// No better than the wrong class or chance.
+    Poor,
+    /// There is nothing to compare with.
+    Unknown,
+}
+
+/// One of the compared sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetSummary {
+    /// `real`, `held-out` or `synthetic`.
+    pub name: String,
+    /// Number of captures.
+    pub captures: usize,
+    /// Number of packets.
+    pub packets: usize,
+    /// Captures by label value, by category.
+    pub labels: BTreeMap<String, BTreeMap<String, usize>>,
+}
+
+/// Which way a score gets better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Better {
+    /// Smaller is better.
+    Lower,
+    /// Larger is better.
+    Higher,
+    /// Nearer to one half is better.
+    Half,
+}
+
+/// A score beside what it must be read against; `None` where a value cannot be had from these sets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Group in the report.
+    pub group: String,
+    /// Name.
+    pub metric: String,
+    /// What is measured and how the reference points were made.
+    pub meaning: String,
+    /// Which way is better.
+    pub better: Better,
+    /// The synthetic set (or each child against its parent).
+    pub synthetic: Option<f64>,
+    /// Real against real.
+    pub noise_floor: Option<f64>,
+    /// Real of one class against real of others.
+    pub wrong_class: Option<f64>,
+    /// Random or shuffled data against real.
+    pub random: Option<f64>,
+}
+
+/// The columns of one header.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeaderStrip {
+    /// Name of the header.
+    pub header: String,
+    /// Its fields.
+    pub fields: Vec<FieldStrip>,
+}
+
+/// The columns of one field: Jensen-Shannon distance of each bit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldStrip {
+    /// nPrint's name of the field.
+    pub field: String,
+    /// Synthetic against real, bit by bit.
+    pub synthetic: Vec<f64>,
+    /// One half of the real captures against the other, bit by bit.
+    pub noise_floor: Vec<f64>,
+}
+
+/// A child beside its parent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Name of the synthetic capture.
+    pub synthetic: String,
+    /// Name of its parent.
+    pub parent: String,
+    /// Jensen-Shannon distance, mean over columns.
+    pub js_distance: Option<f64>,
+    /// Total variation, mean over columns.
+    pub total_variation: Option<f64>,
+    /// Hellinger distance, mean over columns.
+    pub hellinger: Option<f64>,
+    /// Share of cells that differ, over the rows that both have.
+    pub hamming: Option<f64>,
+    /// Share of packets with the same IP length at the same place.
+    pub same_length: Option<f64>,
+    /// Share of packets that go the same way at the same place.
+    pub same_direction: Option<f64>,
+}
+
+/// A distribution of a packet property.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Name.
+    pub name: String,
+    /// Unit of the axis.
+    pub unit: String,
+    /// Lower bound of the first bin.
+    pub from: f64,
+    /// Width of a bin.
+    pub width: f64,
+    /// Share of real packets in each bin.
+    pub real: Vec<f64>,
+    /// Share of synthetic packets in each bin.
+    pub synthetic: Vec<f64>,
+}
+
+/// Which set a classifier learns from and which it is tested on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Scenario {
+    /// Train on real, test on other real captures: the ceiling.
+    RealReal,
+    /// Train on synthetic, test on real captures that are no parents of the training set.
+    SyntheticReal,
+    /// Train on real, test on synthetic captures whose parents were not trained on.
+    RealSynthetic,
+    /// Real to real with shuffled training labels: what the classifier reaches by luck.
+    ShuffledLabels,
+}
+
+impl Scenario {
+    /// Name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RealReal => "real → real",
+            Self::SyntheticReal => "synthetic → real",
+            Self::RealSynthetic => "real → synthetic",
+            Self::ShuffledLabels => "shuffled labels",
+        }
+    }
+}
+
+/// A mean over runs with the interval that holds 95 % of the runs (2.5th to 97.5th percentile).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Mean over runs.
+    pub mean: f64,
+    /// 2.5th percentile.
+    pub low: f64,
+    /// 97.5th percentile.
+    pub high: f64,
+}
+
+impl Interval {
+    /// Summarises runs; `None` without any.
+    pub fn of(runs: &[f64]) -> Option<Self> {
+        let mut sorted = runs.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().checked_sub(1)?;
+        let percentile = |p: f64| {
+            let at = p * last as f64;
+            let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+            low + (high - low) * at.fract()
+        };
+        Some(Self {
+            mean: runs.iter().sum::<f64>() / runs.len() as f64,
+            low: percentile(0.025),
+            high: percentile(0.975),
+        })
+    }
+}
+
+/// One utility test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UtilityRow {
+    /// Label category.
+    pub category: String,
+    /// What the classifier saw.
+    pub view: View,
+    /// The classifier.
+    pub classifier: Classifier,
+    /// Training and test set.
+    pub scenario: Scenario,
+    /// Accuracy.
+    pub accuracy: Interval,
+    /// Macro F1.
+    pub macro_f1: Interval,
+    /// Share of the commonest class among the tested samples: what guessing it scores.
+    pub chance: f64,
+    /// Number of classes.
+    pub classes: usize,
+    /// Samples tested in one run.
+    pub tested: usize,
+    /// Runs.
+    pub runs: usize,
+}
+
+/// A confusion matrix, summed over runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Label category.
+    pub category: String,
+    /// Training and test set.
+    pub scenario: Scenario,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// True class × predicted class.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// One protocol rule over the sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRow {
+    /// Name of the rule.
+    pub rule: String,
+    /// What it asks for.
+    pub meaning: String,
+    /// Where it comes from.
+    pub source: String,
+    /// Whether breaking it is wrong in itself.
+    pub kind: RuleKind,
+    /// Real captures, held-out ones included.
+    pub real: Count,
+    /// Synthetic captures.
+    pub synthetic: Count,
+    /// Real captures with their packets in random order.
+    pub shuffled: Count,
+}
+
+impl Report {
+    /// Writes `report.json`, `report.html` and one CSV file for each table into `folder`, which
+    /// is made if it is missing. Returns the paths.
+    ///
+    /// # Errors
+    /// [`Error::Write`], [`Error::Json`] or [`Error::Csv`] with the file that failed.
+    pub fn write(&self, folder: &Path, extras: &Extras) -> Result<Vec<PathBuf>> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Write { path, source }
+        };
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
+        let json = folder.join("report.json");
+        let text = serde_json::to_vec_pretty(self)
+            .map_err(|source| Error::Json { path: json.clone(), source })?;
+        replace(&json, &text).map_err(io(&json))?;
+        let html = folder.join("report.html");
+        replace(&html, to_html(self, extras).as_bytes()).map_err(io(&html))?;
+        let mut paths = vec![html, json];
+        paths.extend(csv_tables::write(self, folder)?);
+        Ok(paths)
+    }
+}
+
+/// Writes beside the file and renames, so that a reader never sees half of it.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    std::fs::write(&part, bytes)?;
+    std::fs::rename(&part, path)
+}
