@@ -1,7 +1,8 @@
 //! Captures to matrices.
 
 use crate::{
-    Dissection, Header, IpVersion, Layout, RowMut, TernaryMatrix, Trace, TransportKind, dissect,
+    Dissection, Header, IpVersion, Layout, LinkType, RowMut, TernaryMatrix, Trace, TransportKind,
+    dissect,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub fn encode(trace: &Trace, layout: &Arc<Layout>, policy: RowPolicy) -> Ternary
     let mut matrix = TernaryMatrix::new(layout.clone());
     for packet in trace.iter() {
         if let Some(d) = dissect(trace.link_type(), packet.bytes).filter(|d| takes(policy, d)) {
-            write_row(&mut matrix.push_vacant(), policy, &d);
+            write_row(&mut matrix.push_vacant(), &parts(trace.link_type(), policy, &d));
         }
     }
     matrix
@@ -46,25 +47,46 @@ pub fn takes(policy: RowPolicy, d: &Dissection<'_>) -> bool {
     }
 }
 
-fn write_row(row: &mut RowMut<'_>, policy: RowPolicy, d: &Dissection<'_>) {
+/// The bytes of one packet as `policy` sorts them into headers.
+pub(crate) struct Parts<'a> {
+    ethernet: &'a [u8],
+    network: (Header, &'a [u8]),
+    /// Header and bytes, where the packet has a transport header with columns.
+    pub(crate) transport: Option<(Header, &'a [u8])>,
+    payload: &'a [u8],
+}
+
+pub(crate) fn parts<'a>(link_type: LinkType, policy: RowPolicy, d: &Dissection<'a>) -> Parts<'a> {
     let ip = match d.version {
         IpVersion::V4 => Header::Ipv4,
         IpVersion::V6 => Header::Ipv6,
     };
-    row.set_header(ip, d.ip);
-    let (header, bytes) = match (d.kind, policy) {
-        (TransportKind::Tcp, _) => (Header::Tcp, d.transport),
-        (TransportKind::Udp, _) => (Header::Udp, d.transport),
-        (TransportKind::Icmp | TransportKind::Icmpv6, _) => (Header::Icmp, d.transport),
-        (TransportKind::LaterFragment, RowPolicy::NPrint) => match d.protocol {
-            6 => {
-                let length = d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4));
-                (Header::Tcp, &d.payload[..length.min(d.payload.len())])
-            }
-            17 => (Header::Udp, &d.payload[..d.payload.len().min(8)]),
-            _ => (Header::Icmp, &d.payload[..d.payload.len().min(8)]),
-        },
-        _ => return,
+    let (transport, payload) = match (d.kind, policy) {
+        (TransportKind::Tcp, _) => (Some((Header::Tcp, d.transport)), d.payload),
+        (TransportKind::Udp, _) => (Some((Header::Udp, d.transport)), d.payload),
+        (TransportKind::Icmp | TransportKind::Icmpv6, _) => {
+            (Some((Header::Icmp, d.transport)), d.payload)
+        }
+        (TransportKind::LaterFragment, RowPolicy::NPrint) => {
+            let (header, length) = match d.protocol {
+                6 => (Header::Tcp, d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4))),
+                17 => (Header::Udp, 8),
+                _ => (Header::Icmp, 8),
+            };
+            let (bytes, rest) = d.payload.split_at(length.min(d.payload.len()));
+            (Some((header, bytes)), rest)
+        }
+        _ => (None, d.payload),
     };
-    row.set_header(header, bytes);
+    let ethernet = if link_type == LinkType::Ethernet { d.link } else { &[] };
+    Parts { ethernet, network: (ip, d.ip), transport, payload }
+}
+
+pub(crate) fn write_row(row: &mut RowMut<'_>, parts: &Parts<'_>) {
+    row.set_header(Header::Ethernet, parts.ethernet);
+    row.set_header(parts.network.0, parts.network.1);
+    if let Some((header, bytes)) = parts.transport {
+        row.set_header(header, bytes);
+    }
+    row.set_header(Header::Payload, parts.payload);
 }

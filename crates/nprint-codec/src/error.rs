@@ -1,6 +1,28 @@
 //! What can go wrong, with the place where it did.
 
-use crate::Header;
+use crate::{Header, LinkType};
+use std::fmt;
+use std::io;
+
+/// A place in a capture file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Path or other name of the file.
+    pub file: String,
+    /// The packet that was being read, counted from 1; 0 in front of the first record.
+    pub packet: usize,
+    /// Offset of the record or block, in the uncompressed file. Units: bytes.
+    pub offset_bytes: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.packet {
+            0 => write!(f, "{}, byte {}", self.file, self.offset_bytes),
+            packet => write!(f, "{}, packet {packet}, byte {}", self.file, self.offset_bytes),
+        }
+    }
+}
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +44,15 @@ pub enum Error {
         /// Length of the run in bits.
         bits: usize,
     },
+    /// More payload columns than a layout can hold.
+    #[error(
+        "{bytes} bytes of payload columns; a layout holds at most {}",
+        crate::payload::MAX_BYTES
+    )]
+    PayloadTooWide {
+        /// The number asked for.
+        bytes: usize,
+    },
     /// The number of confidences differs from the number of cells.
     #[error("a soft matrix needs one confidence a cell: expected {expected}, found {found}")]
     ConfidenceLength {
@@ -29,6 +60,186 @@ pub enum Error {
         expected: usize,
         /// Number of confidences.
         found: usize,
+    },
+    /// The operating system refused to read or write.
+    #[error("cannot {action} {file}: {source}")]
+    Io {
+        /// `open`, `read`, `write` …
+        action: &'static str,
+        /// Path or other name of the file.
+        file: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file has no byte.
+    #[error("{file} is empty; a capture has at least a header of 24 bytes")]
+    EmptyFile {
+        /// Path or other name of the file.
+        file: String,
+    },
+    /// The file starts with no magic number of a capture.
+    #[error(
+        "{file} is not a capture: it starts with {found:02x?}, expected a1b2c3d4 or a1b23c4d in \
+         either byte order (pcap), 0a0d0d0a (pcapng) or 1f8b (gzip of one)"
+    )]
+    NotACapture {
+        /// Path or other name of the file.
+        file: String,
+        /// The first bytes, at most 4.
+        found: Vec<u8>,
+    },
+    /// The file ends inside a header, record or block.
+    #[error(
+        "{place}: the file ends inside a {what}: {expected_bytes} bytes expected ({expected_by}), {found_bytes} left"
+    )]
+    Truncated {
+        /// Where the record starts.
+        place: Place,
+        /// What is incomplete.
+        what: &'static str,
+        /// Where the expectation comes from.
+        expected_by: &'static str,
+        /// The record's full size. Units: bytes.
+        expected_bytes: u64,
+        /// What the file still has. Units: bytes.
+        found_bytes: u64,
+    },
+    /// A pcapng block that breaks the format.
+    #[error(
+        "{place}: pcapng block of type {block_type:#x}: {expected} (IETF draft-ietf-opsawg-pcapng section 3.1 and 4)"
+    )]
+    MalformedBlock {
+        /// Where the block starts.
+        place: Place,
+        /// The block's type.
+        block_type: u32,
+        /// The rule that it breaks.
+        expected: &'static str,
+    },
+    /// A packet of an interface that no block has described.
+    #[error(
+        "{place}: a packet of interface {interface}, but {declared} interfaces are described before it"
+    )]
+    UnknownInterface {
+        /// Where the packet's block starts.
+        place: Place,
+        /// The interface's number, from 0.
+        interface: u32,
+        /// Number of interfaces described so far in this section.
+        declared: usize,
+    },
+    /// A trace has one link type; this file has several.
+    #[error("{place}: link type {} after {}; a trace has one link type", second.number(), first.number())]
+    MixedLinkTypes {
+        /// Where the first packet of the second link type is.
+        place: Place,
+        /// Link type of the packets before.
+        first: LinkType,
+        /// Link type of this packet.
+        second: LinkType,
+    },
+    /// A time that does not fit 64-bit nanoseconds since 1970.
+    #[error(
+        "{place}: a time of {ticks} units of 1/{units_per_second} s does not fit 64-bit nanoseconds since 1970"
+    )]
+    TimeOutOfRange {
+        /// Where the packet's block starts.
+        place: Place,
+        /// The stored number.
+        ticks: u64,
+        /// The interface's resolution. Units: 1/s.
+        units_per_second: u64,
+    },
+    /// Damaged gzip data.
+    #[error(
+        "{file}: gzip data is damaged after {decompressed_bytes} bytes of the capture: {source}"
+    )]
+    Gzip {
+        /// Path or other name of the file.
+        file: String,
+        /// Bytes that could be decompressed.
+        decompressed_bytes: u64,
+        /// What the decompressor said.
+        source: io::Error,
+    },
+    /// A time that pcap cannot hold: its seconds are an unsigned 32-bit number.
+    #[error("packet {packet} is at {time_ns} ns; pcap holds 1970-01-01 to 2106-02-07")]
+    TimeNotWritable {
+        /// The packet, counted from 1.
+        packet: usize,
+        /// Its time. Units: nanoseconds since 1970.
+        time_ns: i64,
+    },
+    /// No column of a CSV file is a header bit.
+    #[error(
+        "{file}, line 1: none of the {columns} columns is a bit of a known header; expected nPrint's names such as {}",
+        "ipv4_ttl_0"
+    )]
+    CsvUnknownLayout {
+        /// Path or other name of the file.
+        file: String,
+        /// Number of columns.
+        columns: usize,
+    },
+    /// A CSV file has some bits of a field only, or a bit twice.
+    #[error("{file}, line 1, column {column}: field {field} needs each of its {bits} bits once; bit {bit} is {}", if *repeated { "repeated" } else { "missing" })]
+    CsvField {
+        /// Path or other name of the file.
+        file: String,
+        /// nPrint's name of the field.
+        field: String,
+        /// Width of the field. Units: bits.
+        bits: usize,
+        /// The bit in question, from 0.
+        bit: usize,
+        /// Whether it comes twice; else it is missing.
+        repeated: bool,
+        /// Column of the file, from 1, of this or the field's first bit.
+        column: usize,
+    },
+    /// The fields of a CSV file make no layout.
+    #[error("{file}, line 1: {source}")]
+    CsvLayout {
+        /// Path or other name of the file.
+        file: String,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// A CSV row has another number of cells than the header line.
+    #[error("{file}, line {line}: {found} cells, expected {expected} as in line 1")]
+    CsvRowLength {
+        /// Path or other name of the file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// Cells of the header line.
+        expected: usize,
+        /// Cells of this line.
+        found: usize,
+    },
+    /// A CSV cell that is no bit.
+    #[error("{file}, line {line}, column {column} ({name}): {found:?}, expected {expected}")]
+    CsvCell {
+        /// Path or other name of the file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column of the file, from 1.
+        column: usize,
+        /// Name of the column.
+        name: String,
+        /// What the cell holds.
+        found: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// A command line that nPrint would not take.
+    #[error("nPrint argument {argument:?}: expected {expected}")]
+    NprintArgument {
+        /// The argument.
+        argument: String,
+        /// What would do.
+        expected: &'static str,
     },
 }
 

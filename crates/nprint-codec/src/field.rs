@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Header {
+    /// Ethernet II, 14 bytes; vacant for other link layers.
+    Ethernet,
     /// IPv4, RFC 791: at most 60 bytes.
     Ipv4,
     /// IPv6 fixed header, RFC 8200: 40 bytes.
@@ -21,15 +23,23 @@ pub enum Header {
     Udp,
     /// ICMP, RFC 792, or the first 8 bytes of ICMPv6, RFC 4443.
     Icmp,
+    /// The bytes after the transport header, as many as the layout says.
+    Payload,
 }
 
 impl Header {
-    /// Every header, in the fixed column order of nPrint.
+    /// The network and transport headers, in the fixed column order of nPrint.
     pub const ALL: [Self; 5] = [Self::Ipv4, Self::Ipv6, Self::Tcp, Self::Udp, Self::Icmp];
 
-    /// Lower-case name, also the prefix of nPrint's column names.
+    /// Everything that can have columns, in the fixed column order of nPrint.
+    pub const WIRE_ORDER: [Self; 7] =
+        [Self::Ethernet, Self::Ipv4, Self::Ipv6, Self::Tcp, Self::Udp, Self::Icmp, Self::Payload];
+
+    /// Lower-case name.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Ethernet => "ethernet",
+            Self::Payload => "payload",
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
             Self::Tcp => "tcp",
@@ -38,9 +48,12 @@ impl Header {
         }
     }
 
-    /// The fields of this header in wire order; together they cover it without gaps.
+    /// The fields of this header in wire order; together they cover it without gaps. None for
+    /// [`Payload`](Self::Payload), whose one field is as wide as the layout makes it.
     pub const fn fields(self) -> &'static [Field] {
         match self {
+            Self::Payload => &[],
+            Self::Ethernet => ethernet::ALL,
             Self::Ipv4 => ipv4::ALL,
             Self::Ipv6 => ipv6::ALL,
             Self::Tcp => tcp::ALL,
@@ -52,6 +65,8 @@ impl Header {
     /// Largest size of the header. Units: bits.
     pub const fn max_bits(self) -> usize {
         match self {
+            Self::Ethernet => 112,
+            Self::Payload => payload::MAX_BYTES * 8,
             Self::Ipv4 | Self::Tcp => 480,
             Self::Ipv6 => 320,
             Self::Udp | Self::Icmp => 64,
@@ -78,11 +93,11 @@ pub struct Field {
 
 impl Field {
     /// Number of fields in all tables.
-    pub(crate) const COUNT: usize = icmp::FIRST_ID + icmp::ALL.len();
+    pub(crate) const COUNT: usize = payload::ID as usize + 1;
 
     /// The field with nPrint's name `name`, e.g. `ipv4_ttl`.
     pub fn by_name(name: &str) -> Option<Self> {
-        Header::ALL.iter().flat_map(|h| h.fields()).find(|f| f.name == name).copied()
+        Header::WIRE_ORDER.iter().flat_map(|h| h.fields()).find(|f| f.name == name).copied()
     }
 }
 
@@ -213,6 +228,44 @@ header_fields! {
     ]
 }
 
+header_fields! {
+    /// Ethernet II header.
+    ///
+    /// ```text
+    /// | dhost 48 | shost 48 | ethertype 16 |
+    /// ```
+    ethernet, Header::Ethernet, super::icmp::FIRST_ID + super::icmp::ALL.len(), [
+        DESTINATION "eth_dhost" 0 + 48, "IEEE 802.3 3.2.4", "Destination address.";
+        SOURCE "eth_shost" 48 + 48, "IEEE 802.3 3.2.5", "Source address.";
+        ETHERTYPE "eth_ethertype" 96 + 16, "IEEE 802.3 3.2.6", "Type of the data.";
+    ]
+}
+
+/// Payload: the bytes after the transport header.
+pub mod payload {
+    use super::{Field, Header, ethernet};
+
+    pub(crate) const ID: u8 = (ethernet::FIRST_ID + ethernet::ALL.len()) as u8;
+
+    /// Most payload bytes that a layout can show: a field's width in bits is 16 bits wide.
+    pub const MAX_BYTES: usize = (u16::MAX >> 3) as usize;
+
+    /// The first `bytes` bytes of payload as one field, `None` for 0 and above [`MAX_BYTES`].
+    pub const fn field(bytes: usize) -> Option<Field> {
+        if bytes == 0 || bytes > MAX_BYTES {
+            return None;
+        }
+        Some(Field {
+            id: ID,
+            header: Header::Payload,
+            name: "payload_bit",
+            offset_bits: 0,
+            bits: 8 * bytes as u16,
+            source: "nPrint 1.2.1, option -p",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +273,8 @@ mod tests {
     #[test]
     fn tables_cover_each_header_without_gaps() {
         let mut id = 0;
-        for header in Header::ALL {
+        let eth_last = Header::ALL.into_iter().chain([Header::Ethernet]);
+        for header in eth_last {
             let mut next = 0;
             for field in header.fields() {
                 assert_eq!(usize::from(field.offset_bits), next, "{}", field.name);
@@ -231,7 +285,9 @@ mod tests {
             }
             assert_eq!(next, header.max_bits());
         }
-        assert_eq!(id, Field::COUNT);
+        assert_eq!(id + 1, Field::COUNT);
+        assert_eq!(payload::field(3).map(|f| (f.bits, usize::from(f.id))), Some((24, id)));
+        assert_eq!(payload::field(payload::MAX_BYTES + 1), None);
     }
 
     #[test]

@@ -42,9 +42,10 @@ pub struct Segment {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Layout {
     segments: Vec<Segment>,
+    fields: Vec<(Field, usize)>,
     columns: usize,
-    /// First column of each field by id; `u16::MAX` where the layout lacks the field.
-    starts: [u16; Field::COUNT],
+    /// First column of each field by id; `u32::MAX` where the layout lacks the field.
+    starts: [u32; Field::COUNT],
 }
 
 impl Layout {
@@ -55,15 +56,17 @@ impl Layout {
     /// neighbouring fields does not start and end on a byte;
     /// [`Error::LayoutRepeatsField`](crate::Error::LayoutRepeatsField) where a field comes twice.
     pub fn from_fields(fields: &[Field]) -> crate::Result<Self> {
-        let mut starts = [u16::MAX; Field::COUNT];
+        let mut starts = [u32::MAX; Field::COUNT];
+        let mut placed = Vec::with_capacity(fields.len());
         let mut runs: Vec<(Header, usize, usize, usize)> = Vec::new(); // header, bit, bits, column
         let mut columns = 0;
         for field in fields {
             let slot = &mut starts[usize::from(field.id)];
-            if *slot != u16::MAX {
+            if *slot != u32::MAX {
                 return Err(crate::Error::LayoutRepeatsField { field: field.name });
             }
-            *slot = columns as u16;
+            *slot = columns as u32;
+            placed.push((*field, columns));
             let (offset, bits) = (usize::from(field.offset_bits), usize::from(field.bits));
             match runs.last_mut() {
                 Some((header, bit, run, _)) if *header == field.header && *bit + *run == offset => {
@@ -85,7 +88,7 @@ impl Layout {
                 column,
             });
         }
-        Ok(Self { segments, columns, starts })
+        Ok(Self { segments, fields: placed, columns, starts })
     }
 
     /// The reference layout: every field but the addresses, 1088 columns.
@@ -102,9 +105,25 @@ impl Layout {
         REFERENCE.clone()
     }
 
-    /// Whole headers in nPrint's fixed column order, whatever the order of `headers`.
+    /// Whole headers in nPrint's fixed column order, whatever the order of `headers`, and the
+    /// first `payload_bytes` bytes of payload last.
+    ///
+    /// # Errors
+    /// [`Error::PayloadTooWide`](crate::Error::PayloadTooWide) above
+    /// [`payload::MAX_BYTES`](crate::payload::MAX_BYTES).
+    pub fn with_payload(headers: &[Header], payload_bytes: usize) -> crate::Result<Self> {
+        let payload = crate::payload::field(payload_bytes);
+        if payload.is_none() && payload_bytes > 0 {
+            return Err(crate::Error::PayloadTooWide { bytes: payload_bytes });
+        }
+        let fields = Self::of_headers(headers).fields.into_iter().map(|(f, _)| f);
+        Self::from_fields(&fields.chain(payload).collect::<Vec<_>>())
+    }
+
+    /// Whole headers in nPrint's fixed column order, whatever the order of `headers`;
+    /// [`Header::Payload`] needs a length, see [`with_payload`](Self::with_payload).
     pub fn of_headers(headers: &[Header]) -> Self {
-        let fields: Vec<Field> = Header::ALL
+        let fields: Vec<Field> = Header::WIRE_ORDER
             .iter()
             .filter(|h| headers.contains(h))
             .flat_map(|h| h.fields())
@@ -131,18 +150,17 @@ impl Layout {
     /// First column of `field`, or `None` where the layout lacks it.
     pub fn column_of(&self, field: Field) -> Option<usize> {
         let start = self.starts[usize::from(field.id)];
-        (start != u16::MAX).then_some(usize::from(start))
+        let here = start != u32::MAX && (field.header != Header::Payload || self.has(field));
+        here.then_some(start as usize)
+    }
+
+    fn has(&self, field: Field) -> bool {
+        self.fields.iter().any(|(f, _)| *f == field)
     }
 
     /// The fields with their first column, in column order.
     pub fn fields(&self) -> impl Iterator<Item = (Field, usize)> + '_ {
-        self.segments.iter().flat_map(move |s| {
-            s.header.fields().iter().filter_map(move |f| {
-                let column = self.column_of(*f)?;
-                let inside = column >= s.column && column < s.column + 8 * s.length_bytes;
-                inside.then_some((*f, column))
-            })
-        })
+        self.fields.iter().copied()
     }
 
     /// The field that `column` belongs to and the bit of it, most significant first.
@@ -222,5 +240,17 @@ mod tests {
     fn bad_layouts_are_refused() {
         assert!(Layout::from_fields(&[ipv4::VERSION]).is_err());
         assert!(Layout::from_fields(&[ipv4::TTL, ipv4::TTL]).is_err());
+        assert!(Layout::with_payload(&Header::ALL, 9000).is_err());
+    }
+
+    #[test]
+    fn ethernet_comes_first_and_payload_last() {
+        let layout = Layout::with_payload(&[Header::Udp, Header::Ethernet], 10).expect("small");
+        assert_eq!(layout.columns(), 112 + 64 + 80);
+        assert_eq!(layout.column_name(0), Some("eth_dhost_0".to_owned()));
+        assert_eq!(layout.column_name(112 + 64 + 79), Some("payload_bit_79".to_owned()));
+        let ten = crate::payload::field(10).expect("small");
+        let twenty = crate::payload::field(20).expect("small");
+        assert_eq!((layout.column_of(ten), layout.column_of(twenty)), (Some(176), None));
     }
 }

@@ -15,6 +15,15 @@ pub enum Cell {
 }
 
 impl Cell {
+    /// The bit, if the packet carries it.
+    pub const fn bit(self) -> Option<bool> {
+        match self {
+            Self::Vacant => None,
+            Self::Zero => Some(false),
+            Self::One => Some(true),
+        }
+    }
+
     /// nPrint's number for the cell: -1, 0 or 1.
     pub const fn to_i8(self) -> i8 {
         match self {
@@ -412,12 +421,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_set_is_read(picks in prop::collection::vec((0..Field::COUNT, any::<u32>()), 1..40)) {
+        fn what_is_set_is_read(picks in prop::collection::vec((any::<prop::sample::Index>(), any::<u32>()), 1..40)) {
             let layout = Arc::new(Layout::of_headers(&Header::ALL));
             let fields: Vec<Field> = layout.fields().map(|(f, _)| f).collect();
             let mut matrix = TernaryMatrix::vacant(layout, 3);
             let mut expected = std::collections::BTreeMap::new();
             for (index, value) in picks {
+                let index = index.index(fields.len());
                 let field = fields[index];
                 if field.bits <= 32 {
                     matrix.row_mut(1).set(field, value);

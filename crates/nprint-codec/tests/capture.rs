@@ -1,0 +1,280 @@
+//! Captures from files: both formats, damage, and the bytes written.
+
+use flate2::{Compression, write::GzEncoder};
+use nprint_codec::{
+    Error, LinkType, Trace, read_capture, read_capture_from, read_capture_lossy, write_capture,
+    write_capture_to,
+};
+use proptest::prelude::*;
+use std::io::Write;
+use std::sync::LazyLock;
+
+fn small_trace(times_ns: [i64; 2]) -> Trace {
+    let mut trace = Trace::new(LinkType::Ethernet);
+    trace.push(times_ns[0], b"first packet", 12);
+    trace.push(times_ns[1], b"second", 1500);
+    trace
+}
+
+fn written(trace: &Trace) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_capture_to(&mut bytes, trace).expect("memory takes everything");
+    bytes
+}
+
+/// Swaps every header word of a little-endian pcap.
+fn big_endian(little: &[u8]) -> Vec<u8> {
+    let swap = |range: &[u8]| range.iter().rev().copied().collect::<Vec<u8>>();
+    let mut out = Vec::new();
+    for (start, end) in [(0, 4), (4, 6), (6, 8), (8, 12), (12, 16), (16, 20), (20, 24)] {
+        out.extend(swap(&little[start..end]));
+    }
+    let mut at = 24;
+    while at < little.len() {
+        let word = |i: usize| &little[at + 4 * i..at + 4 * i + 4];
+        let length = u32::from_le_bytes(word(2).try_into().expect("4 bytes")) as usize;
+        (0..4).for_each(|i| out.extend(swap(word(i))));
+        out.extend(&little[at + 16..at + 16 + length]);
+        at += 16 + length;
+    }
+    out
+}
+
+#[derive(Default)]
+struct Ng {
+    bytes: Vec<u8>,
+    big: bool,
+}
+
+impl Ng {
+    fn u16(&self, v: u16) -> [u8; 2] {
+        if self.big { v.to_be_bytes() } else { v.to_le_bytes() }
+    }
+    fn u32(&self, v: u32) -> [u8; 4] {
+        if self.big { v.to_be_bytes() } else { v.to_le_bytes() }
+    }
+    fn block(&mut self, block_type: u32, body: &[u8]) {
+        let pad = body.len().next_multiple_of(4) - body.len();
+        let length = self.u32((12 + body.len() + pad) as u32);
+        let block_type = self.u32(block_type);
+        self.bytes.extend([&block_type[..], &length, body, &vec![0; pad], &length].concat());
+    }
+    fn section(big: bool) -> Self {
+        let mut ng = Self { bytes: Vec::new(), big };
+        let body = [&ng.u32(0x1a2b_3c4d)[..], &ng.u16(1), &ng.u16(0), &[0xff; 8]].concat();
+        ng.block(0x0a0d_0d0a, &body);
+        ng
+    }
+    fn interface(&mut self, link_type: u16, snap: u32, resolution: u8, offset: i64) {
+        let offset = if self.big { offset.to_be_bytes() } else { offset.to_le_bytes() };
+        let body = [
+            &self.u16(link_type)[..],
+            &[0, 0],
+            &self.u32(snap),
+            &self.u16(9),
+            &self.u16(1),
+            &[resolution, 0, 0, 0],
+            &self.u16(14),
+            &self.u16(8),
+            &offset,
+            &[0; 4],
+        ]
+        .concat();
+        self.block(1, &body);
+    }
+    fn enhanced(&mut self, interface: u32, ticks: u64, bytes: &[u8], original: u32) {
+        let words = [interface, (ticks >> 32) as u32, ticks as u32, bytes.len() as u32, original];
+        let head: Vec<u8> = words.iter().flat_map(|w| self.u32(*w)).collect();
+        self.block(6, &[&head, bytes].concat());
+    }
+}
+
+fn all_kinds(big: bool) -> Vec<u8> {
+    let mut ng = Ng::section(big);
+    ng.interface(1, 0, 6, 0);
+    ng.interface(1, 0, 9, 10);
+    ng.interface(1, 0, 0x8a, 0);
+    ng.block(0x0bad, b"custom");
+    ng.enhanced(0, 1_000_001, b"micro", 5);
+    ng.enhanced(1, 1_000_000_001, b"nano+", 60);
+    ng.enhanced(2, 1024 + 512, b"binary!", 7);
+    let simple = [&ng.u32(6)[..], b"simple"].concat();
+    ng.block(3, &simple);
+    let head = [
+        &ng.u16(0)[..],
+        &ng.u16(0),
+        &ng.u32(0),
+        &ng.u32(2_000_000),
+        &ng.u32(3),
+        &ng.u32(4),
+        b"old",
+    ]
+    .concat();
+    ng.block(2, &head);
+    ng.bytes
+}
+
+#[test]
+fn pcap_in_four_flavours() {
+    for times in [[1_000, 2_000_000_000], [1_001, 2_000_000_000]] {
+        let trace = small_trace(times);
+        let little = written(&trace);
+        let magic = if times[0] == 1_000 { 0xa1b2_c3d4_u32 } else { 0xa1b2_3c4d };
+        assert_eq!(little[..4], magic.to_le_bytes());
+        assert_eq!(read_capture_from(&little[..], "le").expect("valid"), trace);
+        assert_eq!(read_capture_from(&big_endian(&little)[..], "be").expect("valid"), trace);
+    }
+}
+
+#[test]
+fn pcapng_of_every_packet_block() {
+    for big in [false, true] {
+        let trace = read_capture_from(&all_kinds(big)[..], "ng").expect("valid");
+        let found: Vec<_> = trace.iter().map(|p| (p.time_ns, p.bytes, p.original_length)).collect();
+        let expected: Vec<(i64, &[u8], u32)> = vec![
+            (1_000_001_000, b"micro", 5),
+            (11_000_000_001, b"nano+", 60),
+            (1_500_000_000, b"binary!", 7),
+            (0, b"simple", 6),
+            (2_000_000_000, b"old", 4),
+        ];
+        assert_eq!(found, expected, "big-endian: {big}");
+    }
+}
+
+#[test]
+fn a_second_section_starts_anew() {
+    let mut bytes = all_kinds(false);
+    bytes.extend(all_kinds(true));
+    assert_eq!(read_capture_from(&bytes[..], "ng").expect("valid").len(), 10);
+    let mut ng = Ng::section(false);
+    ng.interface(1, 0, 6, 0);
+    ng.bytes.extend(Ng::section(false).bytes);
+    ng.enhanced(0, 0, b"x", 1);
+    let error = read_capture_from(&ng.bytes[..], "ng").expect_err("no interface in section 2");
+    assert!(matches!(error, Error::UnknownInterface { interface: 0, declared: 0, .. }));
+}
+
+#[test]
+fn gzip_is_seen_by_its_magic() {
+    let trace = small_trace([0, 1_000]);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&written(&trace)).expect("memory");
+    let bytes = gzip.finish().expect("memory");
+    assert_eq!(read_capture_from(&bytes[..], "gz").expect("valid"), trace);
+    let cut = read_capture_from(&bytes[..bytes.len() - 4], "gz").expect_err("cut");
+    assert!(matches!(cut, Error::Gzip { .. }), "{cut}");
+}
+
+#[test]
+fn damage_is_named_and_what_came_before_is_kept() {
+    let bytes = written(&small_trace([0, 1_000]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cut.pcap");
+    std::fs::write(&path, &bytes[..bytes.len() - 2]).expect("writable");
+    let (trace, damage) = read_capture_lossy(&path).expect("a capture");
+    assert_eq!(trace.len(), 1);
+    let text = damage.expect("cut").to_string();
+    assert!(text.contains("cut.pcap, packet 2, byte 52"), "{text}");
+    assert!(text.contains("22 bytes expected") && text.contains("20 left"), "{text}");
+    assert!(matches!(read_capture(&path), Err(Error::Truncated { .. })));
+}
+
+#[test]
+fn what_is_no_capture_is_said_by_name() {
+    let text = read_capture_from(&b"hello world"[..], "notes.txt").expect_err("text").to_string();
+    assert!(
+        text.starts_with("notes.txt is not a capture: it starts with [68, 65, 6c, 6c]"),
+        "{text}"
+    );
+    assert!(matches!(read_capture_from(&b""[..], "e"), Err(Error::EmptyFile { .. })));
+    let missing = read_capture("/no/such/file.pcap").expect_err("missing");
+    assert!(matches!(missing, Error::Io { action: "open", .. }), "{missing}");
+}
+
+#[test]
+fn a_trace_has_one_link_type() {
+    let mut ng = Ng::section(false);
+    ng.interface(1, 0, 6, 0);
+    ng.interface(101, 0, 6, 0);
+    ng.enhanced(0, 0, b"a", 1);
+    ng.enhanced(1, 0, b"b", 1);
+    let error = read_capture_from(&ng.bytes[..], "ng").expect_err("two link types");
+    assert!(matches!(
+        error,
+        Error::MixedLinkTypes { first: LinkType::Ethernet, second: LinkType::RawIp, .. }
+    ));
+}
+
+#[test]
+fn lying_lengths_allocate_nothing() {
+    let mut bytes = written(&small_trace([0, 1_000]));
+    bytes[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
+    let error = read_capture_from(&bytes[..], "liar").expect_err("4 GiB are not there");
+    assert!(matches!(error, Error::Truncated { expected_bytes: 0x1_0000_000f, .. }), "{error}");
+}
+
+#[test]
+fn files_are_written_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.pcap.gz");
+    let trace = small_trace([5_000, 6_000]);
+    write_capture(&path, &trace).expect("writable");
+    let bytes = std::fs::read(&path).expect("there");
+    assert!(bytes.starts_with(&[0x1f, 0x8b]));
+    assert_eq!(read_capture(&path).expect("valid"), trace);
+    let error = write_capture(&path, &small_trace([-1, 0])).expect_err("before 1970");
+    assert!(matches!(error, Error::TimeNotWritable { packet: 1, time_ns: -1 }));
+    assert_eq!(std::fs::read(&path).expect("there"), bytes);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+}
+
+static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    vec![written(&small_trace([1_000, 2_000])), all_kinds(false), all_kinds(true)]
+});
+
+#[test]
+fn every_prefix_gives_packets_or_an_error() {
+    for sample in SAMPLES.iter() {
+        let whole = read_capture_from(&sample[..], "whole").expect("valid");
+        for end in 0..sample.len() {
+            if let Ok(trace) = read_capture_from(&sample[..end], "cut") {
+                assert!(trace.len() <= whole.len());
+                trace.iter().zip(whole.iter()).for_each(|(a, b)| assert_eq!(a, b));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #[test]
+    fn mutations_are_survived(
+        sample in 0_usize..3,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = SAMPLES[sample].clone();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(trace) = read_capture_from(&bytes[..], "mutant") {
+            let held: usize = trace.iter().map(|p| p.bytes.len()).sum();
+            prop_assert!(held <= bytes.len());
+        }
+    }
+
+    #[test]
+    fn written_is_read(
+        packets in prop::collection::vec(
+            (0..=i64::from(u32::MAX) * 1_000_000_000, prop::collection::vec(any::<u8>(), 0..40), any::<u32>()),
+            0..6,
+        ),
+    ) {
+        let mut trace = Trace::new(LinkType::RawIp);
+        for (time_ns, bytes, original) in &packets {
+            trace.push(*time_ns, bytes, *original);
+        }
+        prop_assert_eq!(read_capture_from(&written(&trace)[..], "memory").expect("valid"), trace);
+    }
+}
