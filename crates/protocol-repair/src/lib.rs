@@ -1,1 +1,21 @@
-//! Decode noisy packet matrices into protocol-correct captures.
+#![doc = include_str!("../README.md")]
+
+mod check;
+mod compile;
+mod config;
+mod draft;
+mod error;
+mod evidence;
+mod infer;
+mod plan;
+mod repair;
+mod report;
+mod rules;
+mod timing;
+
+pub use check::{CheckRule, Finding, check};
+pub use config::{AddressPlan, Link, Payload, PayloadPolicy, RepairConfig, Subnets, Timing};
+pub use error::{Error, Result};
+pub use repair::repair;
+pub use report::{DERIVED_FIELDS, FieldChange, RepairReport, RuleChange};
+pub use timing::{GapModel, TimingModel};

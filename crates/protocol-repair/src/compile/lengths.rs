@@ -1,0 +1,170 @@
+//! Length fields, and how many payload bytes a row has.
+
+use crate::draft::{Draft, Transport};
+use crate::infer::settle::settle;
+use crate::infer::stack::EXTENSIONS;
+use nprint_codec::{IpVersion, icmp, ipv4, ipv6, tcp, udp};
+
+/// Largest packet of an ordinary link. Units: bytes.
+const ETHERNET_MTU: u32 = 1500;
+
+/// Bytes of the headers of a row: IP (40 of IPv6), extension, transport.
+pub(crate) fn headers(draft: &Draft<'_>, row: usize) -> (u32, u32, u32) {
+    let stack = draft.rows[row].stack;
+    let (ip, extension) = match stack.version {
+        IpVersion::V4 => (4 * draft.value(row, ipv4::HEADER_LENGTH).max(5), 0),
+        IpVersion::V6 => {
+            let next = draft.value(row, ipv6::NEXT_HEADER);
+            (40, if EXTENSIONS.contains(&next) { 8 } else { 0 })
+        }
+    };
+    let transport = match stack.transport {
+        Transport::Tcp => 4 * draft.value(row, tcp::DATA_OFFSET).max(5),
+        Transport::Udp | Transport::Icmp => 8,
+        Transport::Fragment | Transport::Other => 0,
+    };
+    (ip, extension, transport)
+}
+
+/// Fewest payload bytes of a row, and the step in which more may come.
+fn payload_grammar(draft: &Draft<'_>, row: usize) -> (u32, u32) {
+    let stack = draft.rows[row].stack;
+    match (stack.transport, stack.version) {
+        (Transport::Icmp, IpVersion::V4) => match draft.value(row, icmp::TYPE) {
+            3 | 4 | 5 | 11 => (28, 1),
+            _ => (0, 1),
+        },
+        (Transport::Icmp, IpVersion::V6) => match draft.value(row, icmp::TYPE) {
+            1..=4 => (48, 1),
+            130..=132 => (16, 0),
+            133 => (0, 8),
+            134 => (8, 8),
+            135 | 136 => (16, 8),
+            137 => (32, 8),
+            143 => (20, 20),
+            _ => (0, 1),
+        },
+        (Transport::Fragment, _) if draft.rows[row].more_fragments => (8, 8),
+        (Transport::Fragment, _) => (1, 1),
+        _ => (0, 1),
+    }
+}
+
+/// Decides IP and UDP lengths.
+pub(crate) fn apply(draft: &mut Draft<'_>) {
+    for rows in draft.directions() {
+        let (v4, v6): (Vec<usize>, Vec<usize>) =
+            rows.into_iter().partition(|r| draft.rows[*r].stack.version == IpVersion::V4);
+        let totals = settle(draft, &v4, ipv4::TOTAL_LENGTH, draft.noise);
+        let payloads = settle(draft, &v6, ipv6::PAYLOAD_LENGTH, draft.noise);
+        let limit = |lengths: &[u32]| {
+            let large = lengths.iter().filter(|l| **l > ETHERNET_MTU).count();
+            let common = 20 * large >= lengths.len() || draft.noise.is_clean();
+            if common { u32::from(u16::MAX) } else { ETHERNET_MTU }
+        };
+        let (limit4, limit6) = (limit(&totals), limit(&payloads));
+        for (row, total) in v4.into_iter().zip(totals) {
+            let (ip, _, _) = headers(draft, row);
+            decide(draft, row, total.saturating_sub(ip), limit4 - ip);
+        }
+        for (row, length) in v6.into_iter().zip(payloads) {
+            decide(draft, row, length, limit6.min(u32::from(u16::MAX)));
+        }
+    }
+    udp_lengths_of_fragments(draft);
+}
+
+/// Fixes one row; `length` and `limit` count the bytes after the IPv4 header with options or
+/// after the 40 bytes of IPv6.
+fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
+    let (ip, extension, transport) = headers(draft, row);
+    let facts = draft.rows[row];
+    let mut length = if length > limit { length & 0x7ff } else { length }.min(limit);
+    if facts.stack.transport == Transport::Udp && !facts.more_fragments {
+        length = with_udp_length(draft, row, length, ip, extension, limit);
+    }
+    let (fewest, step) = payload_grammar(draft, row);
+    let mut payload = length.saturating_sub(extension + transport);
+    if facts.stack.transport == Transport::Tcp
+        && draft.value(row, tcp::RST) + draft.value(row, tcp::SYN) > 0
+        && !(draft.noise.is_clean() && draft.evidence.is_certain())
+    {
+        payload = 0;
+    }
+    payload = payload.max(fewest);
+    if facts.stack.transport == Transport::Udp {
+        let ports = draft.flows[facts.flow].ports;
+        payload = payload.max(crate::compile::payload::fewest_udp(ports, payload));
+    }
+    payload = match step {
+        0 => fewest,
+        1 => payload,
+        _ => fewest + (payload - fewest).div_euclid(step) * step,
+    };
+    if facts.more_fragments && facts.stack.transport != Transport::Fragment {
+        // All but the last fragment carry a multiple of 8 bytes.
+        payload = ((payload + transport).div_euclid(8).max(2) * 8) - transport;
+    }
+    draft.rows[row].payload_bytes = payload;
+    let after_ip = extension + transport + payload;
+    match facts.stack.version {
+        IpVersion::V4 => draft.set(row, ipv4::TOTAL_LENGTH, ip + after_ip),
+        IpVersion::V6 => draft.set(row, ipv6::PAYLOAD_LENGTH, after_ip),
+    }
+    if facts.stack.transport == Transport::Udp {
+        draft.set(row, udp::LENGTH, transport + payload);
+    }
+}
+
+/// The likelier of the IP header's and the UDP header's word for the length.
+fn with_udp_length(
+    draft: &Draft<'_>,
+    row: usize,
+    length: u32,
+    ip: u32,
+    extension: u32,
+    limit: u32,
+) -> u32 {
+    let own = draft.evidence.read(row, udp::LENGTH);
+    let other = own.value + extension;
+    if other == length || own.known == 0 || own.value < 8 || other > limit {
+        return length;
+    }
+    let noise = draft.noise;
+    let cost = |length: u32| {
+        let at_ip = match draft.rows[row].stack.version {
+            IpVersion::V4 => draft.evidence.cost(noise, row, ipv4::TOTAL_LENGTH, length + ip),
+            IpVersion::V6 => draft.evidence.cost(noise, row, ipv6::PAYLOAD_LENGTH, length),
+        };
+        let at_udp = length
+            .checked_sub(extension)
+            .map_or(f32::MAX, |l| draft.evidence.cost(noise, row, udp::LENGTH, l));
+        at_ip + at_udp
+    };
+    if cost(other) < cost(length) { other } else { length }
+}
+
+/// The UDP length of a datagram in fragments counts all of them.
+fn udp_lengths_of_fragments(draft: &mut Draft<'_>) {
+    let mut rest = vec![(0_u32, false); draft.rows.len()];
+    for row in 0..draft.rows.len() {
+        if let Some(first) = draft.rows[row].first_fragment {
+            rest[first].0 += draft.rows[row].payload_bytes;
+            rest[first].1 |= !draft.rows[row].more_fragments;
+        }
+    }
+    for row in draft.rows_of(Transport::Udp) {
+        if !draft.rows[row].more_fragments {
+            continue;
+        }
+        let here = 8 + draft.rows[row].payload_bytes;
+        let reading = draft.evidence.read(row, udp::LENGTH);
+        let known = reading.is_full() && draft.noise.is_clean() && reading.value > here;
+        let length = match rest[row] {
+            (later, true) => here + later,
+            (later, false) if known => reading.value.max(here + later),
+            (later, false) => here + later.max(8),
+        };
+        draft.set(row, udp::LENGTH, length.min(u32::from(u16::MAX)));
+    }
+}

@@ -1,0 +1,298 @@
+//! Made-up bytes after the headers: well-formed messages of the port's protocol around filler, so
+//! that a dissector that goes by the port finds nothing malformed.
+
+use crate::config::PayloadPolicy;
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Filler in the configured style.
+pub(crate) struct Filler {
+    policy: PayloadPolicy,
+    random: ChaCha8Rng,
+}
+
+impl Filler {
+    pub(crate) fn new(policy: PayloadPolicy, seed: u64) -> Self {
+        Self { policy, random: ChaCha8Rng::seed_from_u64(seed ^ 0x5eed_da7a) }
+    }
+
+    /// Filler of one packet: the same bytes for the same `key`, whatever was filled before.
+    pub(crate) fn start(&mut self, key: u64) {
+        self.random.set_stream(key);
+        self.random.set_word_pos(0);
+    }
+
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        match self.policy {
+            PayloadPolicy::Zero => bytes.fill(0),
+            PayloadPolicy::Random => self.random.fill_bytes(bytes),
+            PayloadPolicy::Pattern => {
+                bytes.iter_mut().enumerate().for_each(|(i, b)| *b = i as u8);
+            }
+        }
+    }
+
+    fn push(&mut self, out: &mut Vec<u8>, length: usize) {
+        let start = out.len();
+        out.resize(start + length, 0);
+        self.fill(&mut out[start..]);
+    }
+}
+
+/// Fewest bytes that a UDP message on these ports can have, when it has any.
+pub(crate) fn fewest_udp(ports: [u16; 2], length: u32) -> u32 {
+    match udp_protocol(ports) {
+        _ if length == 0 => 0,
+        UdpProtocol::Dns => 12,
+        UdpProtocol::Isakmp => 28,
+        UdpProtocol::Esp if length > 1 => 16,
+        UdpProtocol::Ntp => 48,
+        UdpProtocol::WireGuard => 32,
+        UdpProtocol::OpenVpn => 24,
+        UdpProtocol::Quic => 21,
+        UdpProtocol::Esp | UdpProtocol::Other => 0,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UdpProtocol {
+    Dns,
+    Isakmp,
+    Esp,
+    Ntp,
+    WireGuard,
+    OpenVpn,
+    Quic,
+    Other,
+}
+
+fn udp_protocol(ports: [u16; 2]) -> UdpProtocol {
+    let of = |port| match port {
+        53 | 5353 => UdpProtocol::Dns,
+        500 => UdpProtocol::Isakmp,
+        4500 => UdpProtocol::Esp,
+        123 => UdpProtocol::Ntp,
+        51820 => UdpProtocol::WireGuard,
+        1194 => UdpProtocol::OpenVpn,
+        443 => UdpProtocol::Quic,
+        _ => UdpProtocol::Other,
+    };
+    match of(ports[1]) {
+        UdpProtocol::Other => of(ports[0]),
+        protocol => protocol,
+    }
+}
+
+/// What a UDP message depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Initiator's and responder's port.
+    pub(crate) ports: [u16; 2],
+    /// Whether it comes from the responder.
+    pub(crate) answer: bool,
+    /// How many messages this side has sent before in the conversation.
+    pub(crate) index: u32,
+    /// Number of the conversation.
+    pub(crate) flow: usize,
+}
+
+/// A UDP message of exactly `length` bytes.
+pub(crate) fn udp(filler: &mut Filler, place: Place, length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(length);
+    let tag = (place.flow as u32 & 0xff_ffff) | 0x1000_0000;
+    match udp_protocol(place.ports) {
+        _ if length == 0 => return out,
+        UdpProtocol::Dns if length >= 12 => return dns(place, length),
+        UdpProtocol::Isakmp if length >= 28 => {
+            // RFC 7296 section 3.1: an INFORMATIONAL exchange.
+            out.extend([0x11; 8]);
+            out.extend([0x22; 8]);
+            out.extend([0, 0x20, 37, if place.answer { 0x20 } else { 0x08 }]);
+            out.extend(place.index.to_be_bytes());
+            out.extend((length as u32).to_be_bytes());
+        }
+        // RFC 3948: a keep-alive, or ESP with a security parameter index other than 0.
+        UdpProtocol::Esp if length == 1 => out.push(0xff),
+        UdpProtocol::Esp if length >= 8 => {
+            out.extend((tag ^ if place.answer { 0x0100_0000 } else { 0 }).to_be_bytes());
+            out.extend((place.index + 1).to_be_bytes());
+        }
+        // RFC 5905: mode 3 asks, mode 4 answers.
+        UdpProtocol::Ntp if length >= 48 => {
+            out.push(if place.answer { 0x24 } else { 0x23 });
+            out.extend([0; 47]);
+        }
+        UdpProtocol::WireGuard if length >= 32 => {
+            out.extend([4, 0, 0, 0]);
+            out.extend(tag.to_le_bytes());
+            out.extend(u64::from(place.index).to_le_bytes());
+        }
+        // P_DATA_V2 with key 0 and the peer's number.
+        UdpProtocol::OpenVpn => {
+            out.push(9 << 3);
+            out.extend(&[0, 0, 0][..(length - 1).min(3)]);
+        }
+        // RFC 9000 section 17.3: a short header.
+        UdpProtocol::Quic => out.push(0x40),
+        // No version or type that a heuristic dissector takes for its own.
+        _ => out.extend(&[0x7f, 0x5a, 0xc3, 0x96][..length.min(4)]),
+    }
+    let left = length - out.len();
+    filler.push(&mut out, left);
+    out
+}
+
+/// RFC 1035 section 4 with the padding of RFC 7830.
+fn dns(place: Place, length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(length);
+    let id = (place.index as u16).wrapping_mul(0x9e37) ^ (place.flow as u16) ^ 0x5a5a;
+    out.extend(id.to_be_bytes());
+    out.extend(if place.answer { [0x81, 0x80] } else { [0x01, 0x00] });
+    let room = length - 12;
+    // Question: one name that fills a short message; a long one is filled by EDNS padding.
+    let (name, padding) = match room {
+        0..=4 => (None, None),
+        5..=60 => (Some(room - 4), None),
+        _ => (Some(13), Some(room - 17)),
+    };
+    out.extend([0, u8::from(name.is_some()), 0, 0, 0, 0, 0, u8::from(padding.is_some())]);
+    let Some(name) = name else {
+        out.resize(length, 0);
+        return out;
+    };
+    // A name of `name` bytes with its final 0: one label, or the root.
+    match name {
+        1 => out.push(0),
+        2 => out.extend([0, 0]),
+        _ => {
+            out.push((name - 2) as u8);
+            out.extend((0..name - 2).map(|i| b'a' + (i % 26) as u8));
+            out.push(0);
+        }
+    }
+    if name == 2 {
+        // The name took one byte; type A begins with the other.
+        out.extend([1, 0, 1]);
+        out.truncate(length);
+        out.resize(length, 0);
+        return out;
+    }
+    out.extend([0, 1, 0, 1]);
+    if let Some(padding) = padding {
+        // OPT: root, type 41, payload size 1232, flags, data length, option 12.
+        out.extend([0, 0, 41, 4, 208, 0, 0, 0, 0]);
+        out.extend(((padding - 11) as u16).to_be_bytes());
+        out.extend([0, 12]);
+        out.extend(((padding - 15) as u16).to_be_bytes());
+        let start = out.len();
+        out.resize(start + padding - 15, 0);
+    }
+    out
+}
+
+/// One segment of new data in stream order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    pub(crate) row: usize,
+    pub(crate) length: usize,
+    /// Whether it follows the one before it without a gap.
+    pub(crate) joined: bool,
+}
+
+/// Fewest bytes of a message on these TCP ports: shorter segments share one.
+fn fewest_tcp(port: u16) -> usize {
+    match port {
+        443 | 853 | 8443 | 465 | 993 | 995 | 8883 => 6,
+        53 => 14,
+        1883 => 5,
+        25 | 587 => 2,
+        _ => 1,
+    }
+}
+
+/// Bytes of one side's stream, segment by segment.
+pub(crate) fn tcp(
+    filler: &mut Filler,
+    place: Place,
+    segments: &[Segment],
+    payloads: &mut [Vec<u8>],
+) {
+    let port = place.ports[1];
+    let fewest = fewest_tcp(port);
+    let mut at = 0;
+    while at < segments.len() {
+        let mut end = at + 1;
+        let mut total = segments[at].length;
+        while total < fewest && end < segments.len() && segments[end].joined {
+            total += segments[end].length;
+            end += 1;
+        }
+        filler.start(0x1000_0000 + segments[at].row as u64);
+        // A message that the trace cuts off is announced at its least length.
+        let mut message = tcp_message(filler, place, segments[at].row, total.max(fewest));
+        message.truncate(total);
+        let mut rest = message.as_slice();
+        for segment in &segments[at..end] {
+            let (own, later) = rest.split_at(segment.length.min(rest.len()));
+            payloads[segment.row] = own.to_vec();
+            rest = later;
+        }
+        at = end;
+    }
+}
+
+fn tcp_message(filler: &mut Filler, place: Place, index: usize, length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(length);
+    match place.ports[1] {
+        // RFC 8446 section 5.1: application data.
+        443 | 853 | 8443 | 465 | 993 | 995 | 8883 => {
+            while length - out.len() >= 6 {
+                let mut record = (length - out.len() - 5).min(16_384);
+                // Leave room for the header of the next record, or nothing.
+                let left = length - out.len() - 5 - record;
+                if (1..6).contains(&left) {
+                    record -= 6;
+                }
+                out.extend([23, 3, 3]);
+                out.extend((record as u16).to_be_bytes());
+                filler.push(&mut out, record);
+            }
+        }
+        53 => {
+            while length - out.len() >= 14 {
+                let mut message = (length - out.len() - 2).min(4096);
+                let left = length - out.len() - 2 - message;
+                if (1..14).contains(&left) {
+                    message -= 14;
+                }
+                out.extend((message as u16).to_be_bytes());
+                let place = Place { index: index as u32, ..place };
+                out.extend(dns(place, message));
+            }
+        }
+        // MQTT 3.1.1: PUBLISH with quality 0 and topic "t".
+        1883 => {
+            let digits = match length {
+                0..=129 => 1,
+                130..=16_386 => 2,
+                _ => 3,
+            };
+            let mut remaining = length - 1 - digits;
+            out.push(0x30);
+            for digit in 0..digits {
+                let more = if digit + 1 < digits { 0x80 } else { 0 };
+                out.push((remaining & 0x7f) as u8 | more);
+                remaining >>= 7;
+            }
+            out.extend(&[0, 1, b't'][..(length - out.len()).min(3)]);
+            let left = length - out.len();
+            filler.push(&mut out, left);
+        }
+        25 | 587 | 21 | 110 | 143 => {
+            out.extend((0..length.saturating_sub(2)).map(|i| b'a' + (i % 26) as u8));
+            out.extend(b"\r\n");
+        }
+        _ => filler.push(&mut out, length),
+    }
+    out
+}

@@ -1,0 +1,146 @@
+//! The trace while it is being decided.
+
+use crate::config::RepairConfig;
+use crate::evidence::{Evidence, Noise};
+use nprint_codec::{Field, IpVersion, TernaryMatrix};
+
+/// What follows the IP header in the representation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Transport {
+    Tcp,
+    Udp,
+    /// ICMP over IPv4, ICMPv6 over IPv6.
+    Icmp,
+    /// A fragment other than the first.
+    Fragment,
+    /// A protocol without columns.
+    Other,
+}
+
+/// The headers of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stack {
+    pub(crate) version: IpVersion,
+    pub(crate) transport: Transport,
+}
+
+impl Stack {
+    /// Protocol number of the transport header, where the stack names one.
+    pub(crate) fn protocol(self) -> Option<u32> {
+        match (self.transport, self.version) {
+            (Transport::Tcp, _) => Some(6),
+            (Transport::Udp, _) => Some(17),
+            (Transport::Icmp, IpVersion::V4) => Some(1),
+            (Transport::Icmp, IpVersion::V6) => Some(58),
+            (Transport::Fragment | Transport::Other, _) => None,
+        }
+    }
+}
+
+/// What is decided about a row besides its cells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowFacts {
+    pub(crate) stack: Stack,
+    /// Index into [`Draft::flows`].
+    pub(crate) flow: usize,
+    /// 0 from the initiator to the responder, 1 back.
+    pub(crate) direction: usize,
+    /// For a later fragment: the row of the first one, where the trace has it.
+    pub(crate) first_fragment: Option<usize>,
+    /// Whether later fragments of this row's datagram may follow.
+    pub(crate) more_fragments: bool,
+    /// Bytes after the transport header (or, for a later fragment, after the IP header).
+    pub(crate) payload_bytes: u32,
+    /// Which TCP connection of the flow (port pairs are used again).
+    pub(crate) connection: u32,
+    /// Time after the first packet. Units: nanoseconds.
+    pub(crate) time_ns: u64,
+}
+
+/// A conversation: same IP version, transport and port pair.
+#[derive(Debug, Clone)]
+pub(crate) struct Flow {
+    pub(crate) version: IpVersion,
+    pub(crate) transport: Transport,
+    /// Initiator's and responder's port; identifier and 0 for ICMP echo.
+    pub(crate) ports: [u16; 2],
+    /// Its rows in time order.
+    pub(crate) rows: Vec<usize>,
+}
+
+/// The trace while rules decide it, one field after the other.
+pub(crate) struct Draft<'a> {
+    pub(crate) evidence: &'a Evidence<'a>,
+    pub(crate) config: &'a RepairConfig,
+    pub(crate) noise: Noise,
+    pub(crate) cells: TernaryMatrix,
+    pub(crate) rows: Vec<RowFacts>,
+    pub(crate) flows: Vec<Flow>,
+    /// TCP rows whose numbers the evidence explains, and TCP rows.
+    pub(crate) explained: (usize, usize),
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(evidence: &'a Evidence<'a>, config: &'a RepairConfig) -> Self {
+        let mut cells = evidence.soft().cells().clone();
+        cells.truncate(evidence.rows());
+        let row = RowFacts {
+            stack: Stack { version: IpVersion::V4, transport: Transport::Other },
+            flow: 0,
+            direction: 0,
+            first_fragment: None,
+            more_fragments: false,
+            payload_bytes: 0,
+            connection: 0,
+            time_ns: 0,
+        };
+        Self {
+            evidence,
+            config,
+            noise: Noise::CLEAN,
+            cells,
+            rows: vec![row; evidence.rows()],
+            flows: Vec::new(),
+            explained: (0, 0),
+        }
+    }
+
+    /// The decided value of a field, 0 where it is vacant.
+    pub(crate) fn value(&self, row: usize, field: Field) -> u32 {
+        self.cells.row(row).get(field).unwrap_or(0)
+    }
+
+    pub(crate) fn set(&mut self, row: usize, field: Field, value: u32) {
+        self.cells.row_mut(row).set(field, value);
+    }
+
+    /// Rows with a transport.
+    pub(crate) fn rows_of(&self, transport: Transport) -> Vec<usize> {
+        (0..self.rows.len()).filter(|r| self.rows[*r].stack.transport == transport).collect()
+    }
+
+    /// The rows of each TCP connection of a flow, one after the other.
+    pub(crate) fn connections(&self, flow: usize) -> Vec<Vec<usize>> {
+        let same = |a: &usize, b: &usize| self.rows[*a].connection == self.rows[*b].connection;
+        self.flows[flow].rows.chunk_by(same).map(<[usize]>::to_vec).collect()
+    }
+
+    /// The rows of each direction of each flow, flow by flow.
+    pub(crate) fn directions(&self) -> Vec<Vec<usize>> {
+        let mut out = Vec::with_capacity(2 * self.flows.len());
+        for flow in &self.flows {
+            for direction in 0..2 {
+                let rows: Vec<usize> = flow
+                    .rows
+                    .iter()
+                    .copied()
+                    .filter(|r| self.rows[*r].direction == direction)
+                    .collect();
+                if !rows.is_empty() {
+                    out.push(rows);
+                }
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,66 @@
+//! What can go wrong before any packet is made.
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The matrix has other columns than the reference layout.
+    #[error(
+        "repair reads the reference layout (1088 columns, fingerprint {expected:016x}); found {columns} columns, fingerprint {found:016x}"
+    )]
+    Layout {
+        /// Columns of the matrix.
+        columns: usize,
+        /// Fingerprint of the reference layout.
+        expected: u64,
+        /// Fingerprint of the matrix's layout.
+        found: u64,
+    },
+    /// Addresses, payload or times are to be taken from a source that has another number of
+    /// packets than the matrix has rows.
+    #[error("{what} come from a source of {found} IP packets, but the matrix has {expected} rows")]
+    SourceLength {
+        /// What is taken from the source.
+        what: &'static str,
+        /// Rows that are not padding.
+        expected: usize,
+        /// IP packets in the source.
+        found: usize,
+    },
+    /// The first time stamp would not be after 1970-01-01.
+    #[error("the first time stamp must be positive; found {start_ns} ns")]
+    StartTime {
+        /// The configured start. Units: nanoseconds since 1970-01-01.
+        start_ns: i64,
+    },
+    /// A subnet is too small for the hosts of a trace.
+    #[error("the {side} subnet of IPv{version} leaves {host_bits} host bits; at least {needed} are needed")]
+    Subnet {
+        /// Which side, `initiator` or `responder`.
+        side: &'static str,
+        /// IP version.
+        version: u8,
+        /// Bits that the prefix leaves.
+        host_bits: u8,
+        /// Bits that are needed.
+        needed: u8,
+    },
+    /// A timing model's numbers cannot be sampled from.
+    #[error("timing model {label:?}: {count} {what}, expected {expected}")]
+    TimingShape {
+        /// Label of the model, empty for the fallback.
+        label: String,
+        /// Which table.
+        what: &'static str,
+        /// Found length.
+        count: usize,
+        /// Expected length.
+        expected: usize,
+    },
+    /// A timing model's file is not JSON of the expected form.
+    #[error("timing model: {0}")]
+    TimingJson(#[from] serde_json::Error),
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

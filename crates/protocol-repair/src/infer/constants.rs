@@ -1,0 +1,98 @@
+//! Fields that a host hardly changes within a conversation.
+
+use crate::draft::{Draft, Transport};
+use crate::infer::settle::settle;
+use crate::infer::stack::nearest;
+use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp};
+
+/// Hop limit that a packet gets where the evidence says 0.
+const DEFAULT_HOPS: u32 = 64;
+
+fn settle_directions(draft: &mut Draft<'_>, field: Field, takes: impl Fn(&Draft<'_>, usize) -> bool) {
+    for rows in draft.directions() {
+        let rows: Vec<usize> = rows.into_iter().filter(|r| takes(draft, *r)).collect();
+        let values = settle(draft, &rows, field, draft.noise);
+        for (row, value) in rows.into_iter().zip(values) {
+            draft.set(row, field, value);
+        }
+    }
+}
+
+/// TTL and hop limit; never 0, and 255 where neighbour discovery demands it.
+pub(crate) fn hops(draft: &mut Draft<'_>) {
+    let v4 = |d: &Draft<'_>, r: usize| d.rows[r].stack.version == IpVersion::V4;
+    settle_directions(draft, ipv4::TTL, v4);
+    settle_directions(draft, ipv6::HOP_LIMIT, |d, r| !v4(d, r));
+    for row in 0..draft.rows.len() {
+        let stack = draft.rows[row].stack;
+        let field = if stack.version == IpVersion::V4 { ipv4::TTL } else { ipv6::HOP_LIMIT };
+        if draft.value(row, field) == 0 {
+            draft.set(row, field, DEFAULT_HOPS);
+        }
+        if stack.version == IpVersion::V6 && stack.transport == Transport::Icmp {
+            // RFC 4861 sections 6 and 7; RFC 2710 section 3.
+            match draft.value(row, icmp::TYPE) {
+                133..=137 => draft.set(row, field, 255),
+                130..=132 | 143 => draft.set(row, field, 1),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Type of service, traffic class and flow label.
+pub(crate) fn classes(draft: &mut Draft<'_>) {
+    let v4 = |d: &Draft<'_>, r: usize| d.rows[r].stack.version == IpVersion::V4;
+    settle_directions(draft, ipv4::TOS, v4);
+    settle_directions(draft, ipv6::TRAFFIC_CLASS, |d, r| !v4(d, r));
+    settle_directions(draft, ipv6::FLOW_LABEL, |d, r| !v4(d, r));
+}
+
+/// The receive window, and the flag bits outside the connection's state.
+pub(crate) fn tcp_rest(draft: &mut Draft<'_>) {
+    let is_tcp = |d: &Draft<'_>, r: usize| d.rows[r].stack.transport == Transport::Tcp;
+    for field in [tcp::RESERVED, tcp::NS, tcp::CWR, tcp::ECE, tcp::URG, tcp::PSH] {
+        settle_directions(draft, field, is_tcp);
+    }
+    settle_directions(draft, tcp::WINDOW, is_tcp);
+    for row in draft.rows_of(Transport::Tcp) {
+        let urgent = draft.evidence.read(row, tcp::URGENT_POINTER);
+        let valid = draft.value(row, tcp::URG) == 1;
+        draft.set(row, tcp::URGENT_POINTER, if valid { urgent.value } else { 0 });
+    }
+}
+
+/// ICMP types that the compiler can make a message for.
+const ICMP_TYPES: [u32; 6] = [8, 0, 3, 11, 4, 5];
+const ICMPV6_TYPES: [u32; 15] = [128, 129, 135, 136, 1, 3, 143, 133, 134, 2, 4, 130, 131, 132, 137];
+
+/// Message type and code, over all ICMP rows of a version.
+pub(crate) fn icmp_type(draft: &mut Draft<'_>) {
+    for version in [IpVersion::V4, IpVersion::V6] {
+        let rows: Vec<usize> = draft
+            .rows_of(Transport::Icmp)
+            .into_iter()
+            .filter(|r| draft.rows[*r].stack.version == version)
+            .collect();
+        let types = settle(draft, &rows, icmp::TYPE, draft.noise);
+        let codes = settle(draft, &rows, icmp::CODE, draft.noise);
+        let legal: &[u32] = if version == IpVersion::V4 { &ICMP_TYPES } else { &ICMPV6_TYPES };
+        for ((row, kind), code) in rows.into_iter().zip(types).zip(codes) {
+            let kind = if legal.contains(&kind) {
+                kind
+            } else {
+                nearest(legal, |t| draft.evidence.cost(draft.noise, row, icmp::TYPE, t))
+            };
+            let highest_code = match (version, kind) {
+                (IpVersion::V4, 3) => 15,
+                (IpVersion::V4, 5) => 3,
+                (IpVersion::V4, 11) | (IpVersion::V6, 3) => 1,
+                (IpVersion::V6, 1) => 8,
+                (IpVersion::V6, 4) => 3,
+                _ => 0,
+            };
+            draft.set(row, icmp::TYPE, kind);
+            draft.set(row, icmp::CODE, if code > highest_code { 0 } else { code });
+        }
+    }
+}

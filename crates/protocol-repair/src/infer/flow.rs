@@ -1,0 +1,378 @@
+//! Which conversation a row belongs to, and which way it goes.
+//!
+//! Port pairs are clustered by description length: a pair becomes a flow of its own where naming
+//! its ports is cheaper than explaining its rows as damaged rows of a flow that is already there.
+//! Without noise one contradicted bit costs more than naming two ports, so that every pair that
+//! a real capture has stays a flow.
+
+use crate::draft::{Draft, Flow, Transport};
+use crate::evidence::Noise;
+use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp, udp};
+use std::collections::HashMap;
+
+/// Nats for naming a flow: a free port beside a known one, or two free ports.
+const NEW_CLIENT: f32 = 12.0;
+const NEW_PAIR: f32 = 17.0;
+
+/// Ports that servers of common protocols listen on.
+const WELL_KNOWN: [u16; 30] = [
+    443, 80, 53, 22, 25, 1883, 4500, 500, 1194, 51820, 8080, 8443, 853, 123, 21, 23, 110, 143, 465,
+    587, 993, 995, 3478, 5060, 5061, 8883, 67, 161, 3389, 5353,
+];
+
+/// How much a port looks like a server's: smaller is more.
+fn server_rank(port: u16) -> u32 {
+    match WELL_KNOWN.iter().position(|p| *p == port) {
+        Some(index) => index as u32,
+        None if port < 1024 => 100,
+        None => 1000 + u32::from(port),
+    }
+}
+
+struct Centre {
+    ports: [u16; 2],
+    rows: usize,
+    flow: usize,
+}
+
+/// Assigns every row to a flow and a direction and writes the ports.
+pub(crate) fn apply(draft: &mut Draft<'_>) {
+    draft.flows.clear();
+    for version in [IpVersion::V4, IpVersion::V6] {
+        for transport in [Transport::Tcp, Transport::Udp] {
+            ports(draft, version, transport);
+        }
+        echoes(draft, version);
+    }
+    without_ports(draft);
+    for flow in &mut draft.flows {
+        flow.rows.clear();
+    }
+    for row in 0..draft.rows.len() {
+        let flow = draft.rows[row].flow;
+        draft.flows[flow].rows.push(row);
+    }
+    number_by_first_row(draft);
+}
+
+/// Renumbers flows in the order of their first rows, so that equal traces have equal numbers.
+fn number_by_first_row(draft: &mut Draft<'_>) {
+    let mut flows: Vec<(usize, Flow)> =
+        std::mem::take(&mut draft.flows).into_iter().enumerate().collect();
+    flows.retain(|(_, f)| !f.rows.is_empty());
+    flows.sort_by_key(|(_, f)| f.rows.first().copied());
+    for (new, (_, flow)) in flows.iter().enumerate() {
+        for row in &flow.rows {
+            draft.rows[*row].flow = new;
+        }
+    }
+    draft.flows = flows.into_iter().map(|(_, f)| f).collect();
+}
+
+fn port_fields(transport: Transport) -> (Field, Field) {
+    if transport == Transport::Tcp {
+        (tcp::SOURCE_PORT, tcp::DESTINATION_PORT)
+    } else {
+        (udp::SOURCE_PORT, udp::DESTINATION_PORT)
+    }
+}
+
+fn new_flow(draft: &mut Draft<'_>, version: IpVersion, transport: Transport, ports: [u16; 2]) -> usize {
+    draft.flows.push(Flow { version, transport, ports, rows: Vec::new() });
+    draft.flows.len() - 1
+}
+
+fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
+    let rows: Vec<usize> = draft
+        .rows_of(transport)
+        .into_iter()
+        .filter(|r| draft.rows[*r].stack.version == version)
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let (source, destination) = port_fields(transport);
+    // Exact pairs, the smaller port first, with their rows.
+    let mut exact: HashMap<[u16; 2], Vec<usize>> = HashMap::new();
+    let mut unclear = Vec::new();
+    for row in &rows {
+        let (s, d) = (draft.evidence.read(*row, source), draft.evidence.read(*row, destination));
+        if s.is_full() && d.is_full() {
+            let (s, d) = (s.value as u16, d.value as u16);
+            exact.entry([s.min(d), s.max(d)]).or_default().push(*row);
+        } else {
+            unclear.push(*row);
+        }
+    }
+    let mut pairs: Vec<([u16; 2], Vec<usize>)> = exact.into_iter().collect();
+    pairs.sort_by_key(|(_, rows)| (std::cmp::Reverse(rows.len()), rows[0]));
+    let noise = port_noise(draft, &pairs, rows.len());
+    let mut centres: Vec<Centre> = Vec::new();
+    let mut damaged = unclear;
+    let clean = noise.is_clean() && draft.evidence.is_certain();
+    for (pair, members) in pairs {
+        if clean {
+            let flow = new_flow(draft, version, transport, pair);
+            for row in &members {
+                draft.rows[*row].flow = flow;
+            }
+            orient(draft, flow, &members, noise);
+            centres.push(Centre { ports: pair, rows: members.len(), flow });
+            continue;
+        }
+        let own = cost_of_new(&centres, pair, members.len(), noise);
+        let explained = centres
+            .iter()
+            .map(|c| {
+                let first = pair_cost(draft, noise, members[0], (source, destination), c.ports).0;
+                let share = (rows.len() as f32 / c.rows as f32).ln();
+                members.len() as f32 * (first + share)
+            })
+            .fold(f32::MAX, f32::min);
+        let naming = own.0 + members.len() as f32 * (rows.len() as f32 / members.len() as f32).ln();
+        if naming <= explained {
+            let flow = new_flow(draft, version, transport, own.1);
+            for row in &members {
+                draft.rows[*row].flow = flow;
+            }
+            centres.push(Centre { ports: own.1, rows: members.len(), flow });
+        } else {
+            damaged.extend(members);
+        }
+    }
+    damaged.sort_unstable();
+    for &row in &damaged {
+        let best = centres
+            .iter()
+            .enumerate()
+            .map(|(i, c)| {
+                let share = (rows.len() as f32 / c.rows as f32).ln();
+                (pair_cost(draft, noise, row, (source, destination), c.ports).0 + share, i)
+            })
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        match best {
+            Some((cost, index)) if cost <= NEW_PAIR + (rows.len() as f32).ln() => {
+                centres[index].rows += 1;
+                draft.rows[row].flow = centres[index].flow;
+            }
+            _ => {
+                let value = |field| draft.evidence.read(row, field).value as u16;
+                let (s, d) = (value(source), value(destination));
+                let pair = cost_of_new(&centres, [s.min(d), s.max(d)], 1, noise).1;
+                let flow = new_flow(draft, version, transport, pair);
+                draft.rows[row].flow = flow;
+                centres.push(Centre { ports: pair, rows: 1, flow });
+            }
+        }
+    }
+    if clean && damaged.is_empty() {
+        return;
+    }
+    for centre in &centres {
+        let members: Vec<usize> =
+            rows.iter().copied().filter(|r| draft.rows[*r].flow == centre.flow).collect();
+        orient(draft, centre.flow, &members, noise);
+    }
+}
+
+/// Cost of a row under a port pair, and whether it then goes from `ports[0]` to `ports[1]`.
+fn pair_cost(
+    draft: &Draft<'_>,
+    noise: Noise,
+    row: usize,
+    fields: (Field, Field),
+    ports: [u16; 2],
+) -> (f32, bool) {
+    let cost = |s: u16, d: u16| {
+        draft.evidence.cost(noise, row, fields.0, u32::from(s))
+            + draft.evidence.cost(noise, row, fields.1, u32::from(d))
+    };
+    let (along, back) = (cost(ports[0], ports[1]), cost(ports[1], ports[0]));
+    (along.min(back), along <= back)
+}
+
+/// Cost of naming a pair, and the pair with a damaged server port put right.
+fn cost_of_new(centres: &[Centre], pair: [u16; 2], rows: usize, noise: Noise) -> (f32, [u16; 2]) {
+    let mut best = (NEW_PAIR, pair);
+    let servers = centres.iter().flat_map(|c| c.ports).filter(|p| server_rank(*p) < 1000);
+    for server in servers.chain(WELL_KNOWN) {
+        for (i, port) in pair.iter().enumerate() {
+            let wrong = (port ^ server).count_ones();
+            if wrong > 2 {
+                continue;
+            }
+            let cost = NEW_CLIENT + rows as f32 * wrong as f32 * noise.bit_cost;
+            if cost < best.0 {
+                let other = pair[1 - i];
+                best = (cost, [other.min(server), other.max(server)]);
+            }
+        }
+    }
+    best
+}
+
+/// The trace's noise, raised where lone pairs lie suspiciously near frequent ones.
+fn port_noise(draft: &Draft<'_>, pairs: &[([u16; 2], Vec<usize>)], rows: usize) -> Noise {
+    let frequent: Vec<[u16; 2]> =
+        pairs.iter().filter(|(_, r)| r.len() >= 8).map(|(p, _)| *p).take(16).collect();
+    let (mut bits, mut near) = (0_u32, 0_usize);
+    for (pair, members) in pairs.iter().filter(|(_, r)| r.len() <= 2) {
+        let distance = frequent
+            .iter()
+            .map(|f| {
+                let along = (pair[0] ^ f[0]).count_ones() + (pair[1] ^ f[1]).count_ones();
+                let back = (pair[0] ^ f[1]).count_ones() + (pair[1] ^ f[0]).count_ones();
+                along.min(back)
+            })
+            .min()
+            .unwrap_or(32);
+        if distance <= 4 {
+            near += members.len();
+            bits += distance * members.len() as u32;
+        }
+    }
+    // A few neighbours are chance, or RTP beside RTCP; many are noise.
+    if near >= 3 && near * 50 > rows {
+        let rate = f64::from(bits) / (32.0 * rows as f64);
+        if rate > draft.noise.rate {
+            return Noise::of_rate(rate);
+        }
+    }
+    draft.noise
+}
+
+/// Decides which port is the responder's and the direction of every row, and writes the ports.
+fn orient(draft: &mut Draft<'_>, flow: usize, members: &[usize], noise: Noise) {
+    let transport = draft.flows[flow].transport;
+    let fields = port_fields(transport);
+    let pair = draft.flows[flow].ports;
+    let along: Vec<bool> =
+        members.iter().map(|r| pair_cost(draft, noise, *r, fields, pair).1).collect();
+    let mut swap = server_rank(pair[0]) < server_rank(pair[1]);
+    if transport == Transport::Tcp {
+        // Who opens is the initiator, whatever the port numbers say.
+        let mut votes = [0_usize; 2];
+        for (row, along) in members.iter().zip(&along) {
+            let flag = |field| draft.evidence.read(*row, field).value == 1;
+            if flag(tcp::SYN) {
+                votes[usize::from(*along == flag(tcp::ACK))] += 1;
+            }
+        }
+        if votes[0] != votes[1] && (noise.is_clean() || votes[0].abs_diff(votes[1]) > members.len() >> 4) {
+            swap = votes[1] > votes[0];
+        }
+    }
+    let ports = if swap { [pair[1], pair[0]] } else { pair };
+    draft.flows[flow].ports = ports;
+    let equal = ports[0] == ports[1];
+    let sides = if equal { by_hops(draft, members) } else { Vec::new() };
+    for (i, row) in members.iter().enumerate() {
+        let direction = if equal { sides[i] } else { usize::from(along[i] == swap) };
+        draft.rows[*row].direction = direction;
+        draft.set(*row, fields.0, u32::from(ports[direction]));
+        draft.set(*row, fields.1, u32::from(ports[1 - direction]));
+    }
+}
+
+/// Direction by TTL where the ports are equal: the two ends lie at different distances.
+fn by_hops(draft: &Draft<'_>, rows: &[usize]) -> Vec<usize> {
+    let Some(first) = rows.first() else { return Vec::new() };
+    let field = match draft.rows[*first].stack.version {
+        IpVersion::V4 => ipv4::TTL,
+        IpVersion::V6 => ipv6::HOP_LIMIT,
+    };
+    let values = super::settle::settle(draft, rows, field, draft.noise);
+    let histogram = super::settle::counts(&values);
+    let Some((other, _)) = histogram.iter().find(|(v, _)| *v != values[0]) else {
+        return vec![0; rows.len()];
+    };
+    let (here, there) = (values[0], *other);
+    values.iter().map(|v| usize::from((v ^ there).count_ones() < (v ^ here).count_ones())).collect()
+}
+
+/// ICMP: one flow per echo identifier, one for everything else.
+fn echoes(draft: &mut Draft<'_>, version: IpVersion) {
+    let rows: Vec<usize> = draft
+        .rows_of(Transport::Icmp)
+        .into_iter()
+        .filter(|r| draft.rows[*r].stack.version == version)
+        .collect();
+    let (mut echo, mut rest) = (Vec::new(), Vec::new());
+    for row in rows {
+        match draft.value(row, icmp::TYPE) {
+            8 | 0 | 128 | 129 => echo.push(row),
+            _ => rest.push(row),
+        }
+    }
+    let ids: Vec<u32> = {
+        let values = super::settle::settle_high_half(draft, &echo, icmp::REST);
+        values.into_iter().map(|v| v & 0xffff).collect()
+    };
+    let mut known: Vec<(u32, usize)> = Vec::new();
+    for (row, id) in echo.into_iter().zip(ids) {
+        let flow = match known.iter().find(|(k, _)| *k == id) {
+            Some((_, flow)) => *flow,
+            None => {
+                let flow = new_flow(draft, version, Transport::Icmp, [id as u16, 0]);
+                known.push((id, flow));
+                flow
+            }
+        };
+        let kind = draft.value(row, icmp::TYPE);
+        draft.rows[row].flow = flow;
+        draft.rows[row].direction = usize::from(matches!(kind, 0 | 129));
+    }
+    if !rest.is_empty() {
+        let flow = new_flow(draft, version, Transport::Icmp, [0, 1]);
+        for row in rest {
+            let kind = draft.value(row, icmp::TYPE);
+            draft.rows[row].flow = flow;
+            draft.rows[row].direction = usize::from(matches!(kind, 3 | 11 | 136 | 1));
+        }
+    }
+}
+
+/// Later fragments follow their first one; what has no ports at all gets a flow per protocol.
+fn without_ports(draft: &mut Draft<'_>) {
+    let mut known: Vec<(IpVersion, Transport, u32, usize)> = Vec::new();
+    for row in 0..draft.rows.len() {
+        let facts = draft.rows[row];
+        if !matches!(facts.stack.transport, Transport::Fragment | Transport::Other) {
+            continue;
+        }
+        if let Some(first) = facts.first_fragment {
+            draft.rows[row].flow = draft.rows[first].flow;
+            draft.rows[row].direction = draft.rows[first].direction;
+            continue;
+        }
+        let version = facts.stack.version;
+        let field = if version == IpVersion::V4 { ipv4::PROTOCOL } else { ipv6::NEXT_HEADER };
+        let protocol = draft.value(row, field);
+        if facts.stack.transport == Transport::Fragment && version == IpVersion::V4 {
+            // A datagram whose first fragment is not in the trace: a neighbour from the same
+            // distance is most likely of the same conversation.
+            let hops = draft.evidence.read(row, ipv4::TTL).value;
+            let same = |r: &usize| {
+                draft.rows[*r].stack.version == version
+                    && draft.rows[*r].stack.protocol() == Some(protocol)
+                    && draft.evidence.read(*r, ipv4::TTL).value == hops
+            };
+            let near = (0..row).rev().take(256).find(same);
+            let near = near.or_else(|| (row + 1..draft.rows.len()).take(256).find(same));
+            if let Some(neighbour) = near {
+                draft.rows[row].flow = draft.rows[neighbour].flow;
+                draft.rows[row].direction = draft.rows[neighbour].direction;
+                continue;
+            }
+        }
+        let key = (version, facts.stack.transport, protocol);
+        let found = known.iter().find(|k| (k.0, k.1, k.2) == key).map(|k| k.3);
+        let flow = found.unwrap_or_else(|| {
+            let flow = new_flow(draft, version, key.1, [0, 0]);
+            known.push((key.0, key.1, key.2, flow));
+            flow
+        });
+        draft.rows[row].flow = flow;
+        draft.rows[row].direction = 0;
+    }
+}

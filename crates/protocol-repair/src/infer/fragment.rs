@@ -1,0 +1,99 @@
+//! Which first fragment a later one belongs to.
+
+use crate::draft::{Draft, Transport};
+use crate::infer::settle::settle;
+use nprint_codec::{IpVersion, ipv4};
+
+/// How far back, in rows, a first fragment is looked for.
+const REACH: usize = 128;
+
+/// Nats that belonging to an open first fragment may cost before a later one stands alone.
+const STANDS_ALONE: f32 = 14.0;
+
+/// Links later fragments to first ones and writes the flags that say so.
+pub(crate) fn apply(draft: &mut Draft<'_>) {
+    let noise = draft.noise;
+    for row in draft.rows_of(Transport::Fragment) {
+        if draft.rows[row].stack.version != IpVersion::V4 {
+            continue;
+        }
+        let id = draft.evidence.read(row, ipv4::ID);
+        let ttl = draft.evidence.read(row, ipv4::TTL);
+        let protocol = draft.value(row, ipv4::PROTOCOL);
+        let mut best: Option<(f32, usize)> = None;
+        for first in (row.saturating_sub(REACH)..row).rev() {
+            let stack = draft.rows[first].stack;
+            if stack.version != IpVersion::V4 || stack.protocol() != Some(protocol) {
+                continue;
+            }
+            // Both sides are evidence: agreeing bits cost nothing.
+            let evidence = draft.evidence;
+            let cost = evidence.cost(noise, first, ipv4::ID, id.value & id.known)
+                .min(evidence.cost(noise, first, ipv4::ID, id.value | !id.known))
+                + 0.5 * evidence.cost(noise, first, ipv4::TTL, ttl.value).min(4.0)
+                + evidence.cost(noise, first, ipv4::MORE_FRAGMENTS, 1)
+                + 0.2 * ((row - first - 1) as f32).min(40.0);
+            if best.is_none_or(|(b, _)| cost < b) {
+                best = Some((cost, first));
+            }
+        }
+        draft.rows[row].first_fragment =
+            best.filter(|(cost, _)| *cost < STANDS_ALONE).map(|(_, first)| first);
+    }
+    // Flags: more fragments follow a first one, and all but the last of its later ones.
+    let mut last_of = vec![None; draft.rows.len()];
+    for row in 0..draft.rows.len() {
+        if let Some(first) = draft.rows[row].first_fragment {
+            last_of[first] = Some(row);
+        }
+    }
+    for row in 0..draft.rows.len() {
+        let facts = draft.rows[row];
+        if facts.stack.version != IpVersion::V4 {
+            continue;
+        }
+        let reading = draft.evidence.read(row, ipv4::MORE_FRAGMENTS);
+        let trusted = noise.is_clean() && reading.is_full();
+        let more = match (facts.stack.transport, facts.first_fragment) {
+            (Transport::Fragment, Some(first)) => last_of[first] != Some(row),
+            (Transport::Fragment, None) => trusted && reading.value == 1,
+            (Transport::Other, _) => false,
+            _ => last_of[row].is_some() || (trusted && reading.value == 1),
+        };
+        draft.rows[row].more_fragments = more;
+        draft.set(row, ipv4::MORE_FRAGMENTS, u32::from(more));
+        draft.set(row, ipv4::RESERVED, 0);
+    }
+}
+
+/// Decides don't-fragment: of whole packets per direction of a flow, of fragments one by one.
+pub(crate) fn dont_fragment(draft: &mut Draft<'_>) {
+    for rows in draft.directions() {
+        let whole: Vec<usize> = rows
+            .into_iter()
+            .filter(|r| {
+                let facts = draft.rows[*r];
+                facts.stack.version == IpVersion::V4
+                    && facts.stack.transport != Transport::Fragment
+                    && !facts.more_fragments
+            })
+            .collect();
+        let values = settle(draft, &whole, ipv4::DONT_FRAGMENT, draft.noise);
+        for (row, value) in whole.into_iter().zip(values) {
+            draft.set(row, ipv4::DONT_FRAGMENT, value);
+        }
+    }
+    let noise = draft.noise;
+    // A fragment may be cut again on its way: don't-fragment is then 0 in every real stack.
+    let rows: Vec<usize> =
+        (0..draft.rows.len()).filter(|r| draft.rows[*r].stack.version == IpVersion::V4).collect();
+    for row in rows {
+        let facts = draft.rows[row];
+        let fragment = facts.more_fragments || facts.stack.transport == Transport::Fragment;
+        if fragment {
+            let reading = draft.evidence.read(row, ipv4::DONT_FRAGMENT);
+            let kept = noise.is_clean() && reading.is_full() && reading.value == 1;
+            draft.set(row, ipv4::DONT_FRAGMENT, u32::from(kept));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Which headers a row has.
+
+use crate::draft::{Draft, Stack, Transport};
+use crate::evidence::{Evidence, Noise};
+use nprint_codec::{Header, IpVersion, ipv4, ipv6};
+
+/// Columns of the fixed part of each header and of the two option areas, in the reference layout.
+mod region {
+    use std::ops::Range;
+    pub(super) const IPV4: Range<usize> = 0..96;
+    pub(super) const IPV4_OPTIONS: Range<usize> = 96..416;
+    pub(super) const IPV6: Range<usize> = 416..480;
+    pub(super) const TCP: Range<usize> = 480..640;
+    pub(super) const TCP_OPTIONS: Range<usize> = 640..960;
+    pub(super) const UDP: Range<usize> = 960..1024;
+    pub(super) const ICMP: Range<usize> = 1024..1088;
+}
+
+/// Header stacks in the order in which equal costs are decided. `Other` stands for "no transport
+/// columns" here.
+const STACKS: [Stack; 8] = [
+    Stack { version: IpVersion::V4, transport: Transport::Tcp },
+    Stack { version: IpVersion::V4, transport: Transport::Udp },
+    Stack { version: IpVersion::V4, transport: Transport::Icmp },
+    Stack { version: IpVersion::V4, transport: Transport::Other },
+    Stack { version: IpVersion::V6, transport: Transport::Tcp },
+    Stack { version: IpVersion::V6, transport: Transport::Udp },
+    Stack { version: IpVersion::V6, transport: Transport::Icmp },
+    Stack { version: IpVersion::V6, transport: Transport::Other },
+];
+
+/// Nats for the first appearance of a stack that no row shows clearly.
+const UNSEEN_STACK: f32 = 9.0;
+
+/// What the cells of one row cost under each stack, and under "no packet". Units: cells.
+struct Costs {
+    stacks: [f32; 8],
+    vacant: f32,
+}
+
+fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
+    let weigh = |columns| {
+        let (present, vacant) = evidence.presence(row, columns);
+        (present as f32 / 255.0, vacant as f32 / 255.0)
+    };
+    let v4 = weigh(region::IPV4);
+    let v6 = weigh(region::IPV6);
+    let v4_options = weigh(region::IPV4_OPTIONS).0 * 0.5;
+    let tcp_options = weigh(region::TCP_OPTIONS).0 * 0.5;
+    let transports = [weigh(region::TCP), weigh(region::UDP), weigh(region::ICMP)];
+    let all_transports: f32 = transports.iter().map(|t| t.0).sum();
+    let vacant = v4.0 + v6.0 + v4_options + tcp_options + all_transports;
+    let unit = Noise { rate: 0.0, bit_cost: 1.0 };
+    let stacks = STACKS.map(|stack| {
+        let ip = match stack.version {
+            IpVersion::V4 => {
+                v4.1 + v6.0
+                    + evidence.cost(unit, row, ipv4::VERSION, 4)
+                    + evidence.cost(unit, row, ipv4::HEADER_LENGTH, 5).min(1.0)
+            }
+            IpVersion::V6 => v6.1 + v4.0 + v4_options + evidence.cost(unit, row, ipv6::VERSION, 6),
+        };
+        let index = match stack.transport {
+            Transport::Tcp => Some(0),
+            Transport::Udp => Some(1),
+            Transport::Icmp => Some(2),
+            Transport::Fragment | Transport::Other => None,
+        };
+        let mut transport = all_transports;
+        if let Some(index) = index {
+            transport += transports[index].1 - transports[index].0;
+        }
+        if stack.transport != Transport::Tcp {
+            transport += tcp_options;
+        }
+        let protocol = match (stack.version, stack.protocol()) {
+            (IpVersion::V4, Some(p)) => evidence.cost(unit, row, ipv4::PROTOCOL, p),
+            (IpVersion::V6, Some(p)) => EXTENSIONS
+                .iter()
+                .map(|e| evidence.cost(unit, row, ipv6::NEXT_HEADER, *e) + 1.0)
+                .fold(evidence.cost(unit, row, ipv6::NEXT_HEADER, p), f32::min),
+            (_, None) => 0.0,
+        };
+        ip + transport + protocol
+    });
+    Costs { stacks, vacant }
+}
+
+/// IPv6 extension headers that the compiler can put before a transport header.
+pub(crate) const EXTENSIONS: [u32; 4] = [0, 43, 44, 60];
+
+/// Number of rows up to the last one that is more likely a packet than padding.
+pub(crate) fn packet_rows(evidence: &Evidence<'_>) -> usize {
+    (0..evidence.rows())
+        .rev()
+        .find(|row| {
+            if evidence.soft().cells().row(*row).is_vacant() {
+                return false;
+            }
+            let costs = costs(evidence, *row);
+            costs.stacks.iter().any(|c| *c < costs.vacant)
+        })
+        .map_or(0, |row| row + 1)
+}
+
+/// Decides the stack of every row, clears the headers that it lacks and writes the fields that
+/// name it; estimates the noise of the trace on the way.
+pub(crate) fn apply(draft: &mut Draft<'_>) {
+    let rows = draft.evidence.rows();
+    let all: Vec<Costs> = (0..rows).map(|row| costs(draft.evidence, row)).collect();
+    let cheapest = |costs: &Costs, prior: &[f32; 8]| {
+        (0..8)
+            .min_by(|a, b| {
+                (costs.stacks[*a] + prior[*a]).total_cmp(&(costs.stacks[*b] + prior[*b]))
+            })
+            .unwrap_or(0)
+    };
+    // Rows are packets of conversations: a stack that the trace shows often is more likely.
+    let mut seen = [0_usize; 8];
+    all.iter().for_each(|c| seen[cheapest(c, &[0.0; 8])] += 1);
+    let prior = seen.map(|n| {
+        if n == 0 { UNSEEN_STACK } else { (rows as f32 / n as f32).ln().min(UNSEEN_STACK) }
+    });
+    let mut wrong = 0.0_f64;
+    let mut judged = 0.0_f64;
+    for (row, costs) in all.iter().enumerate() {
+        let index = cheapest(costs, &prior);
+        draft.rows[row].stack = STACKS[index];
+        // Fixed cells of the reference layout, less option areas that may be in use.
+        wrong += f64::from(wrong_cells(draft.evidence, row, STACKS[index]));
+        judged += 448.0;
+    }
+    draft.noise = Noise::of_rate(if judged > 0.0 { wrong / judged } else { 0.0 });
+    for row in 0..rows {
+        write(draft, row);
+    }
+}
+
+/// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
+fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
+    let present = evidence.soft().cells().row(row).present_words();
+    let count = |columns: std::ops::Range<usize>| {
+        columns
+            .step_by(32)
+            .map(|c| crate::evidence::extract(present, c, 32).count_ones())
+            .sum::<u32>()
+    };
+    let mut wrong = 0;
+    for (columns, expected) in [
+        (region::IPV4, stack.version == IpVersion::V4),
+        (region::IPV6, stack.version == IpVersion::V6),
+        (region::TCP, stack.transport == Transport::Tcp),
+        (region::UDP, stack.transport == Transport::Udp),
+        (region::ICMP, stack.transport == Transport::Icmp),
+    ] {
+        let (here, all) = (count(columns.clone()), columns.len() as u32);
+        wrong += if expected { all - here } else { here };
+    }
+    let (field, version) = match stack.version {
+        IpVersion::V4 => (ipv4::VERSION, 4),
+        IpVersion::V6 => (ipv6::VERSION, 6),
+    };
+    let reading = evidence.read(row, field);
+    wrong + ((reading.value ^ version) & reading.known).count_ones()
+}
+
+fn write(draft: &mut Draft<'_>, row: usize) {
+    let noise = draft.noise;
+    let stack = draft.rows[row].stack;
+    let evidence = draft.evidence;
+    let mut cells = draft.cells.row_mut(row);
+    for header in Header::ALL {
+        let kept = match header {
+            Header::Ipv4 => stack.version == IpVersion::V4,
+            Header::Ipv6 => stack.version == IpVersion::V6,
+            Header::Tcp => stack.transport == Transport::Tcp,
+            Header::Udp => stack.transport == Transport::Udp,
+            Header::Icmp => stack.transport == Transport::Icmp,
+            _ => true,
+        };
+        if !kept {
+            cells.clear(header);
+        }
+    }
+    match stack.version {
+        IpVersion::V4 => {
+            cells.set(ipv4::VERSION, 4);
+            let protocol = stack.protocol().unwrap_or_else(|| {
+                let reading = evidence.read(row, ipv4::PROTOCOL);
+                if reading.is_full() && noise.is_clean() {
+                    return reading.value;
+                }
+                nearest(&[17, 6, 1, 50], |p| evidence.cost(noise, row, ipv4::PROTOCOL, p))
+            });
+            cells.set(ipv4::PROTOCOL, protocol);
+            if stack.transport == Transport::Other {
+                let offset = evidence.read(row, ipv4::FRAGMENT_OFFSET);
+                // A transport without columns of its own, or data without a transport header.
+                let fragment = matches!(protocol, 1 | 6 | 17)
+                    || (offset.value != 0 && noise.is_clean() && offset.is_full());
+                if fragment {
+                    draft.rows[row].stack.transport = Transport::Fragment;
+                }
+            }
+        }
+        IpVersion::V6 => {
+            cells.set(ipv6::VERSION, 6);
+            let cost = |p: u32| evidence.cost(noise, row, ipv6::NEXT_HEADER, p);
+            let next = if let Some(own) = stack.protocol() {
+                let extension = nearest(&EXTENSIONS, cost);
+                if cost(extension) + 6.0 < cost(own) { extension } else { own }
+            } else {
+                let reading = evidence.read(row, ipv6::NEXT_HEADER);
+                match reading.value {
+                    1 | 6 | 17 | 58 => 59,
+                    _ if !reading.is_full() || !noise.is_clean() => nearest(&[59, 44, 50], cost),
+                    other => other,
+                }
+            };
+            cells.set(ipv6::NEXT_HEADER, next);
+            if stack.transport == Transport::Other && next == 44 {
+                draft.rows[row].stack.transport = Transport::Fragment;
+            }
+        }
+    }
+}
+
+/// The cheapest candidate, the first one among equals.
+pub(crate) fn nearest(candidates: &[u32], cost: impl Fn(u32) -> f32) -> u32 {
+    let mut best = (f32::MAX, candidates.first().copied().unwrap_or(0));
+    for candidate in candidates {
+        let cost = cost(*candidate);
+        if cost < best.0 {
+            best = (cost, *candidate);
+        }
+    }
+    best.1
+}

@@ -1,0 +1,194 @@
+//! The most likely legal sequence of TCP events: Viterbi over the connection's states.
+//!
+//! ```text
+//!             SYN▸        ◂SYN,ACK        ACK▸
+//!   Start ───────▸ Opening ───────▸ Answered ───▸ Open ──FIN──▸ Closing ──FIN──▸ Closed
+//!     └────────────── any other packet ───────────▸ ┘   └───────── RST ───────────▸ ┘
+//! ```
+//! A trace may begin in the middle of a connection; no handshake is forced into it. One that
+//! begins with a SYN has all three steps, as far as the trace goes.
+
+use crate::draft::{Draft, Transport};
+use nprint_codec::{ipv4, ipv6, tcp};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Ack,
+    Fin,
+    Syn,
+    SynAck,
+    Rst,
+    RstAck,
+}
+
+impl Event {
+    const ALL: [Self; 6] =
+        [Self::Ack, Self::Fin, Self::Syn, Self::SynAck, Self::Rst, Self::RstAck];
+
+    /// ACK, RST, SYN, FIN.
+    const fn bits(self) -> [u32; 4] {
+        match self {
+            Self::Ack => [1, 0, 0, 0],
+            Self::Fin => [1, 0, 0, 1],
+            Self::Syn => [0, 0, 1, 0],
+            Self::SynAck => [1, 0, 1, 0],
+            Self::Rst => [0, 1, 0, 0],
+            Self::RstAck => [1, 1, 0, 0],
+        }
+    }
+
+    /// Nats: how rare the event is in real captures. The cost of one certain bit of a clean trace
+    /// is larger than any of them.
+    const fn prior(self) -> f32 {
+        match self {
+            Self::Ack => 0.0,
+            Self::Fin | Self::Syn | Self::SynAck => 2.0,
+            Self::Rst | Self::RstAck => 4.0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    Opening,
+    Answered,
+    Open,
+    /// The initiator has sent its FIN.
+    ClosingInitiator,
+    /// The responder has sent its FIN.
+    ClosingResponder,
+    Closed,
+    Reset,
+}
+
+const STATES: [State; 8] = [
+    State::Start,
+    State::Opening,
+    State::Answered,
+    State::Open,
+    State::ClosingInitiator,
+    State::ClosingResponder,
+    State::Closed,
+    State::Reset,
+];
+
+/// Where `event` from side `direction` leads, and what the step costs; `None` where it is illegal.
+fn step(state: State, event: Event, direction: usize, has_data: bool) -> Option<(State, f32)> {
+    use State::{Answered, Closed, ClosingInitiator, ClosingResponder, Open, Opening, Reset, Start};
+    let cost = event.prior();
+    let next = match (state, event) {
+        (Start | Closed | Reset, Event::Syn) if direction == 0 => Opening,
+        (ClosingInitiator | ClosingResponder, Event::Syn) if direction == 0 => {
+            return Some((Opening, cost + 4.0));
+        }
+        (Opening, Event::Syn) if direction == 0 => Opening,
+        (Start | Opening | Answered, Event::SynAck) if direction == 1 => Answered,
+        (Answered, Event::Syn) if direction == 0 => return Some((Answered, cost + 3.0)),
+        // The responder repeats its SYN-ACK when the last step of the handshake was lost.
+        (Open, Event::SynAck) if direction == 1 => return Some((Open, cost + 6.0)),
+        (Answered | Start, Event::Ack) if direction == 0 => Open,
+        (Answered | Start, Event::Fin) if direction == 0 => ClosingInitiator,
+        (Start, Event::Ack) => Open,
+        (Start, Event::Fin) => ClosingResponder,
+        (Open, Event::Ack) => Open,
+        (Open, Event::Fin) if direction == 0 => ClosingInitiator,
+        (Open, Event::Fin) => ClosingResponder,
+        (ClosingInitiator, Event::Ack) => {
+            let late = if direction == 0 && has_data { 2.0 } else { 0.0 };
+            return Some((ClosingInitiator, cost + late));
+        }
+        (ClosingResponder, Event::Ack) => {
+            let late = if direction == 1 && has_data { 2.0 } else { 0.0 };
+            return Some((ClosingResponder, cost + late));
+        }
+        (ClosingInitiator, Event::Fin) => if direction == 0 { ClosingInitiator } else { Closed },
+        (ClosingResponder, Event::Fin) => if direction == 1 { ClosingResponder } else { Closed },
+        (Closed, Event::Ack | Event::Fin) => {
+            return Some((Closed, cost + if has_data { 2.0 } else { 0.2 }));
+        }
+        (Opening | Answered, Event::Rst | Event::RstAck) => Reset,
+        (Start | Open | ClosingInitiator | ClosingResponder | Closed | Reset, Event::Rst | Event::RstAck) => {
+            Reset
+        }
+        // Packets that crossed a reset on the way.
+        (Reset, Event::Ack | Event::Fin) => return Some((Reset, cost + 1.0)),
+        _ => return None,
+    };
+    Some((next, cost))
+}
+
+/// Decides ACK, SYN, FIN and RST of every TCP row, and where connections begin.
+pub(crate) fn apply(draft: &mut Draft<'_>) {
+    for flow in 0..draft.flows.len() {
+        if draft.flows[flow].transport == Transport::Tcp {
+            let rows = draft.flows[flow].rows.clone();
+            decide(draft, &rows);
+        }
+    }
+}
+
+fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
+    let noise = draft.noise;
+    let mut best = [f32::MAX; STATES.len()];
+    best[0] = 0.0;
+    let mut back: Vec<[(u8, u8); STATES.len()]> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let direction = draft.rows[*row].direction;
+        let has_data = seems_to_carry_data(draft, *row);
+        let costs = Event::ALL.map(|event| {
+            let fields = [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN];
+            let bits = fields
+                .iter()
+                .zip(event.bits())
+                .map(|(f, v)| draft.evidence.cost(noise, *row, *f, v))
+                .sum::<f32>();
+            let opening = matches!(event, Event::Syn | Event::SynAck);
+            bits + if has_data && opening { 5.0 } else { 0.0 }
+        });
+        let mut next = [f32::MAX; STATES.len()];
+        let mut from = [(0, 0); STATES.len()];
+        for (s, state) in STATES.iter().enumerate().filter(|(s, _)| best[*s] < f32::MAX) {
+            for (e, event) in Event::ALL.iter().enumerate() {
+                let Some((to, cost)) = step(*state, *event, direction, has_data) else { continue };
+                let to = STATES.iter().position(|t| *t == to).unwrap_or(0);
+                let total = best[s] + cost + costs[e];
+                if total < next[to] {
+                    next[to] = total;
+                    from[to] = (s as u8, e as u8);
+                }
+            }
+        }
+        best = next;
+        back.push(from);
+    }
+    let mut state = (0..STATES.len()).min_by(|a, b| best[*a].total_cmp(&best[*b])).unwrap_or(0);
+    let mut path = vec![(Event::Ack, 0_usize); rows.len()];
+    for (i, from) in back.iter().enumerate().rev() {
+        let (previous, event) = from[state];
+        path[i] = (Event::ALL[usize::from(event)], usize::from(previous));
+        state = usize::from(previous);
+    }
+    let mut connection = 0;
+    for (row, (event, previous)) in rows.iter().zip(path) {
+        if event == Event::Syn && !matches!(STATES[previous], State::Start | State::Opening | State::Answered) {
+            connection += 1;
+        }
+        draft.rows[*row].connection = connection;
+        for (field, value) in [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN].iter().zip(event.bits()) {
+            draft.set(*row, *field, value);
+        }
+    }
+}
+
+/// Whether the length fields as they stand leave room for data.
+fn seems_to_carry_data(draft: &Draft<'_>, row: usize) -> bool {
+    let read = |field| draft.evidence.read(row, field).value;
+    let total = match draft.rows[row].stack.version {
+        nprint_codec::IpVersion::V4 => {
+            read(ipv4::TOTAL_LENGTH).saturating_sub(4 * read(ipv4::HEADER_LENGTH))
+        }
+        nprint_codec::IpVersion::V6 => read(ipv6::PAYLOAD_LENGTH),
+    };
+    total > 4 * read(tcp::DATA_OFFSET).max(5)
+}

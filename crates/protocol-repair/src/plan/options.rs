@@ -1,0 +1,273 @@
+//! Option areas by their grammar: kept where they parse, else the cheapest layout that does.
+
+use crate::draft::{Draft, Transport};
+use crate::evidence::Noise;
+use nprint_codec::{IpVersion, ipv4, tcp};
+
+/// First column of the TCP option area in the reference layout.
+const TCP_OPTIONS_COLUMN: usize = 640;
+/// First column of the IPv4 option area in the reference layout.
+const IPV4_OPTIONS_COLUMN: usize = 96;
+
+/// Option kinds with their length in bytes, in wire order. NOP and EOL have length 1.
+type Layout = Vec<(u8, u8)>;
+
+/// Splits an option area, or `None` where it breaks the grammar of RFC 9293 section 3.2.
+pub(crate) fn parse(bytes: &[u8]) -> Option<Layout> {
+    let mut layout = Layout::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let kind = bytes[at];
+        let length = match kind {
+            0 | 1 => 1,
+            _ => *bytes.get(at + 1)?,
+        };
+        if usize::from(length) > bytes.len() - at || (kind > 1 && length < 2) {
+            return None;
+        }
+        layout.push((kind, length));
+        if kind == 0 {
+            // What follows the end of the list is padding.
+            layout.extend(std::iter::repeat_n((0, 1), bytes.len() - at - 1));
+            return bytes[at..].iter().all(|b| *b == 0).then_some(layout);
+        }
+        at += usize::from(length);
+    }
+    Some(layout)
+}
+
+/// Whether every option has the length of its kind and may stand in such a segment.
+pub(crate) fn is_legal(layout: &[(u8, u8)], syn: bool) -> bool {
+    layout.iter().all(|(kind, length)| match kind {
+        2 => *length == 4 && syn,
+        3 => *length == 3 && syn,
+        4 => *length == 2 && syn,
+        5 => !syn && *length > 2 && (*length - 2) % 8 == 0,
+        8 => *length == 10,
+        _ => true,
+    })
+}
+
+/// Whether every kind is one that an ordinary stack sends.
+fn is_ordinary(layout: &[(u8, u8)]) -> bool {
+    layout.iter().all(|(kind, _)| matches!(kind, 0..=5 | 8))
+}
+
+/// Layouts that ordinary stacks send: Linux, Windows, without time stamps, minimal.
+fn templates(syn: bool) -> Vec<Layout> {
+    if syn {
+        return vec![
+            vec![(2, 4), (4, 2), (8, 10), (1, 1), (3, 3)],
+            vec![(2, 4), (1, 1), (3, 3), (1, 1), (1, 1), (4, 2)],
+            vec![(2, 4), (1, 1), (1, 1), (4, 2), (1, 1), (3, 3)],
+            vec![(2, 4)],
+        ];
+    }
+    let stamps = [(1, 1), (1, 1), (8, 10)];
+    let sack = |blocks: u8| [(1, 1), (1, 1), (5, 2 + 8 * blocks)];
+    let mut out = vec![Layout::new(), stamps.to_vec()];
+    out.extend((1..=3).map(|n| [stamps, sack(n)].concat()));
+    out.extend((1..=4).map(|n| sack(n).to_vec()));
+    out
+}
+
+/// Decides the TCP option area (its numbers as the evidence has them) and the data offset.
+pub(crate) fn tcp_options(draft: &mut Draft<'_>) {
+    for rows in draft.directions() {
+        if draft.rows[rows[0]].stack.transport != Transport::Tcp {
+            continue;
+        }
+        for syn in [true, false] {
+            let members: Vec<usize> =
+                rows.iter().copied().filter(|r| (draft.value(*r, tcp::SYN) == 1) == syn).collect();
+            decide_tcp(draft, &members, syn);
+        }
+    }
+}
+
+fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
+    let noise = draft.noise;
+    // Layouts that rows of this context show without a fault, with how often.
+    let mut known: Vec<(Layout, usize)> = Vec::new();
+    let mut shown: Vec<Option<Layout>> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let layout = legal_as_it_stands(draft, *row, syn)
+            .filter(|l| noise.is_clean() || is_ordinary(l));
+        if let Some(layout) = &layout {
+            match known.iter_mut().find(|(l, _)| l == layout) {
+                Some((_, n)) => *n += 1,
+                None => known.push((layout.clone(), 1)),
+            }
+        }
+        shown.push(layout);
+    }
+    let trusted = noise.is_clean() && draft.evidence.is_certain();
+    let mut candidates: Vec<(Layout, f32)> = known
+        .iter()
+        .map(|(l, n)| (l.clone(), (rows.len() as f32 / *n as f32).ln()))
+        .collect();
+    for template in templates(syn) {
+        if !known.iter().any(|(l, _)| *l == template) {
+            candidates.push((template, (rows.len() as f32).ln() + 3.0));
+        }
+    }
+    for (row, shown) in rows.iter().zip(shown) {
+        let layout = match shown {
+            Some(layout) if trusted => layout,
+            _ => cheapest(draft, noise, *row, &candidates),
+        };
+        let bytes = fill(draft, *row, TCP_OPTIONS_COLUMN, &layout);
+        let mut cells = draft.cells.row_mut(*row);
+        cells.set_bytes(tcp::OPTIONS, &bytes);
+        cells.set(tcp::DATA_OFFSET, 5 + (bytes.len() >> 2) as u32);
+    }
+    if syn && !trusted {
+        settle_syn_values(draft, rows);
+    }
+}
+
+/// MSS and window scale that a stack could send.
+fn settle_syn_values(draft: &mut Draft<'_>, rows: &[usize]) {
+    for row in rows {
+        let mut bytes = draft.cells.row(*row).bytes(tcp::OPTIONS);
+        let Some(layout) = parse(&bytes) else { continue };
+        let mut at = 0;
+        for (kind, length) in layout {
+            match kind {
+                2 => {
+                    let mss = u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]).clamp(536, 9000);
+                    bytes[at + 2..at + 4].copy_from_slice(&mss.to_be_bytes());
+                }
+                // RFC 7323 section 2.3.
+                3 => bytes[at + 2] = bytes[at + 2].min(14),
+                _ => {}
+            }
+            at += usize::from(length);
+        }
+        draft.cells.row_mut(*row).set_bytes(tcp::OPTIONS, &bytes);
+    }
+}
+
+/// The row's own option area, where its cells, its grammar and its data offset agree.
+fn legal_as_it_stands(draft: &Draft<'_>, row: usize, syn: bool) -> Option<Layout> {
+    let cells = draft.evidence.soft().cells().row(row);
+    let bytes = cells.bytes(tcp::OPTIONS);
+    if bytes.len() % 4 != 0 || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32) {
+        return None;
+    }
+    let columns = TCP_OPTIONS_COLUMN..TCP_OPTIONS_COLUMN + 320;
+    let present = cells.present_words()[10..15].iter().map(|w| w.count_ones()).sum::<u32>();
+    debug_assert_eq!(columns.len(), 5 * 64);
+    if present != 8 * bytes.len() as u32 {
+        return None;
+    }
+    parse(&bytes).filter(|layout| is_legal(layout, syn))
+}
+
+fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, f32)]) -> Layout {
+    let mut best: (f32, &[(u8, u8)]) = (f32::MAX, &[]);
+    for (layout, prior) in candidates {
+        if *prior >= best.0 {
+            continue;
+        }
+        let length: usize = layout.iter().map(|(_, l)| usize::from(*l)).sum();
+        let split = TCP_OPTIONS_COLUMN + 8 * length;
+        let missing = draft.evidence.presence(row, TCP_OPTIONS_COLUMN..split).1;
+        let excess = draft.evidence.presence(row, split..TCP_OPTIONS_COLUMN + 320).0;
+        let mut cost = prior + noise.bit_cost * (missing + excess) as f32 / 255.0;
+        cost += draft.evidence.cost(noise, row, tcp::DATA_OFFSET, 5 + (length >> 2) as u32);
+        let mut column = TCP_OPTIONS_COLUMN;
+        for (kind, length) in layout {
+            cost += draft.evidence.cost_columns(noise, row, column, 8, u32::from(*kind));
+            if *kind > 1 {
+                cost += draft.evidence.cost_columns(noise, row, column + 8, 8, u32::from(*length));
+            }
+            column += 8 * usize::from(*length);
+        }
+        if cost < best.0 {
+            best = (cost, layout);
+        }
+    }
+    best.1.to_vec()
+}
+
+/// The bytes of a layout, with the values that the evidence has.
+fn fill(draft: &Draft<'_>, row: usize, column: usize, layout: &[(u8, u8)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(40);
+    for (kind, length) in layout {
+        let start = bytes.len();
+        bytes.push(*kind);
+        if *length > 1 {
+            bytes.push(*length);
+        }
+        for i in bytes.len()..start + usize::from(*length) {
+            bytes.push(draft.evidence.read_columns(row, column + 8 * i, 8).value as u8);
+        }
+    }
+    bytes
+}
+
+/// Decides the IPv4 option area and the header length.
+pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
+    let noise = draft.noise;
+    for row in 0..draft.rows.len() {
+        if draft.rows[row].stack.version != IpVersion::V4 {
+            continue;
+        }
+        let evidence = draft.evidence;
+        let area = IPV4_OPTIONS_COLUMN..IPV4_OPTIONS_COLUMN + 320;
+        let header_length = evidence.read(row, ipv4::HEADER_LENGTH);
+        if header_length.is_full() && header_length.value == 5 {
+            let present = evidence.presence(row, area.clone()).0;
+            if present == 0 {
+                continue;
+            }
+        }
+        let mut best = (f32::MAX, 0);
+        for words in 0..=10_usize {
+            let split = IPV4_OPTIONS_COLUMN + 32 * words;
+            let missing = evidence.presence(row, area.start..split).1;
+            let excess = evidence.presence(row, split..area.end).0;
+            let prior = if words == 0 { 0.0 } else { 8.0 };
+            let cost = prior
+                + noise.bit_cost * (missing + excess) as f32 / 255.0
+                + evidence.cost(noise, row, ipv4::HEADER_LENGTH, 5 + words as u32);
+            if cost < best.0 {
+                best = (cost, words);
+            }
+        }
+        let mut bytes: Vec<u8> = (0..4 * best.1)
+            .map(|i| evidence.read_columns(row, IPV4_OPTIONS_COLUMN + 8 * i, 8).value as u8)
+            .collect();
+        if parse(&bytes).is_none() {
+            bytes.fill(1);
+        }
+        let mut cells = draft.cells.row_mut(row);
+        cells.set_bytes(ipv4::OPTIONS, &bytes);
+        cells.set(ipv4::HEADER_LENGTH, 5 + best.1 as u32);
+    }
+}
+
+/// Where the time-stamp option's 8 bytes of numbers lie in an option area.
+pub(crate) fn timestamp_offset(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for (kind, length) in parse(bytes)? {
+        if kind == 8 && length == 10 {
+            return Some(at + 2);
+        }
+        at += usize::from(length);
+    }
+    None
+}
+
+/// Where SACK blocks lie in an option area, and how many bytes they take.
+pub(crate) fn sack_range(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+    let mut at = 0;
+    for (kind, length) in parse(bytes)? {
+        if kind == 5 {
+            return Some(at + 2..at + usize::from(length));
+        }
+        at += usize::from(length);
+    }
+    None
+}

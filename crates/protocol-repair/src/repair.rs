@@ -1,0 +1,108 @@
+//! Evidence in, capture out.
+
+use crate::compile::bytes::{compile, dissect_all};
+use crate::config::{AddressPlan, Payload, RepairConfig, Timing};
+use crate::draft::Draft;
+use crate::evidence::Evidence;
+use crate::infer::stack::packet_rows;
+use crate::report::{Changes, RepairReport, explained_share, report};
+use crate::rules::run;
+use crate::{Error, Result};
+use nprint_codec::{Layout, SoftMatrix, Trace};
+
+/// Passes after which the last result is taken as it is.
+const PASSES: usize = 8;
+
+/// Finds the protocol-correct capture that agrees best with `soft`, one packet a row.
+///
+/// Trailing rows that are more likely vacant than a packet are padding; every other row becomes
+/// exactly one packet. Evidence that is consistent already is kept: the matrix of a real capture
+/// comes back unchanged, checksums apart, which belong to the new addresses and payload.
+///
+/// # Errors
+/// [`Error::Layout`] unless the matrix has the reference layout; [`Error::SourceLength`] where
+/// addresses, payload or times are to be kept from a source of another length;
+/// [`Error::Subnet`], [`Error::StartTime`] and [`Error::TimingShape`] for settings that cannot
+/// be met.
+///
+/// # Example
+/// ```
+/// use nprint_codec::{Layout, SoftMatrix, TernaryMatrix, ipv4, udp};
+/// use protocol_repair::{RepairConfig, check, repair};
+///
+/// let mut cells = TernaryMatrix::new(Layout::reference());
+/// let mut row = cells.push_vacant();
+/// row.set_header(nprint_codec::Header::Ipv4, &[0x45, 0, 0, 40, 0, 7, 64, 0, 63, 17, 0, 0]);
+/// row.set(udp::SOURCE_PORT, 40_000);
+/// row.set(udp::DESTINATION_PORT, 5000);
+/// let (trace, report) = repair(&SoftMatrix::certain(cells), &RepairConfig::default())?;
+/// assert_eq!(trace.packet(0).original_length, 14 + 40);
+/// assert_eq!(report.packets_by_protocol["ipv4/udp"], 1);
+/// assert!(check(&trace).is_empty());
+/// # Ok::<(), protocol_repair::Error>(())
+/// ```
+pub fn repair(soft: &SoftMatrix, config: &RepairConfig) -> Result<(Trace, RepairReport)> {
+    let (layout, reference) = (soft.cells().layout(), Layout::reference());
+    if **layout != *reference {
+        return Err(Error::Layout {
+            columns: layout.columns(),
+            expected: reference.fingerprint(),
+            found: layout.fingerprint(),
+        });
+    }
+    let rows = packet_rows(&Evidence::new(soft, soft.cells().rows()));
+    validate(config, rows)?;
+    let mut changes = Changes::default();
+    let evidence = Evidence::new(soft, rows);
+    let mut draft = Draft::new(&evidence, config);
+    run(&mut draft, &mut changes);
+    let (noise, before) = (draft.noise.rate, explained_share(&draft));
+    let finish = |draft: &Draft<'_>, changes: Changes, passes: usize| {
+        let mut cells = draft.cells.clone();
+        let trace = compile(draft, &mut cells);
+        let report = report(soft, draft, &cells, changes);
+        (trace, RepairReport { noise, passes, tcp_explained_before: before, ..report })
+    };
+    if changes.total() == 0 {
+        return Ok(finish(&draft, changes, 1));
+    }
+    // The result is read again as evidence until nothing changes: so repair of a repaired capture
+    // is that capture.
+    let mut stage = SoftMatrix::certain(draft.cells);
+    let mut pass = 2;
+    loop {
+        let evidence = Evidence::new(&stage, rows);
+        let mut draft = Draft::new(&evidence, config);
+        run(&mut draft, &mut changes);
+        if draft.cells == *stage.cells() || pass == PASSES {
+            return Ok(finish(&draft, changes, pass));
+        }
+        stage = SoftMatrix::certain(draft.cells);
+        pass += 1;
+    }
+}
+
+fn validate(config: &RepairConfig, rows: usize) -> Result<()> {
+    let same = |what, found| {
+        if found == rows { Ok(()) } else { Err(Error::SourceLength { what, expected: rows, found }) }
+    };
+    match &config.addresses {
+        AddressPlan::Keep(trace) => same("addresses", dissect_all(trace).len())?,
+        AddressPlan::Subnets(subnets) => subnets.check()?,
+        AddressPlan::Documentation => {}
+    }
+    if let Payload::Keep(trace) = &config.payload {
+        same("payload bytes", dissect_all(trace).len())?;
+    }
+    let start_ns = match &config.timing {
+        Timing::Keep(times) => {
+            same("times", times.len())?;
+            times.first().copied().unwrap_or(config.start_ns)
+        }
+        Timing::Model { model, .. } => {
+            model.check()?;
+            config.start_ns
+        }
+    };
+    if start_ns > 0 { Ok(()) } else { Err(Error::StartTime { start_ns }) }
+}

@@ -1,0 +1,254 @@
+//! What repair changed: a measure of how good the evidence was.
+
+use crate::draft::{Draft, Transport};
+use crate::plan::options::timestamp_offset;
+use nprint_codec::{Field, IpVersion, SoftMatrix, TernaryMatrix, icmp, ipv4, tcp, udp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Fields that follow from the others: a model need not get them right.
+///
+/// Checksums, header lengths, sequence and acknowledgement numbers, IPv4 identification and
+/// fragment offset, the UDP length; the time-stamp numbers inside TCP options count as derived
+/// too.
+pub const DERIVED_FIELDS: [Field; 11] = [
+    ipv4::CHECKSUM,
+    ipv4::HEADER_LENGTH,
+    ipv4::ID,
+    ipv4::FRAGMENT_OFFSET,
+    tcp::CHECKSUM,
+    tcp::SEQ,
+    tcp::ACK_NUMBER,
+    tcp::DATA_OFFSET,
+    udp::CHECKSUM,
+    udp::LENGTH,
+    icmp::CHECKSUM,
+];
+
+/// What became of the evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RepairReport {
+    /// Packets made: one for each row that is not padding.
+    pub packets: usize,
+    /// Trailing rows that were taken for padding.
+    pub padding_rows: usize,
+    /// Packets by header stack, such as `ipv4/tcp`.
+    pub packets_by_protocol: BTreeMap<String, usize>,
+    /// Conversations.
+    pub flows: usize,
+    /// TCP connections whose first packet is a SYN.
+    pub handshakes: usize,
+    /// Share of wrong cells that the contradictions of the header stacks show.
+    pub noise: f64,
+    /// How often the rules ran until nothing changed any more.
+    pub passes: usize,
+    /// Cells of the packets that the evidence or the result has.
+    pub cells: u64,
+    /// Cells that were changed, vacancy included.
+    pub changed_cells: u64,
+    /// Cells of fields that are not derived.
+    pub non_derived_cells: u64,
+    /// Changed cells of fields that are not derived.
+    pub changed_non_derived_cells: u64,
+    /// Changed cells of the evidence by their confidences, as a share of all confidence.
+    pub confidence_lost: f64,
+    /// Changes by field, in column order, fields without a change left out.
+    pub by_field: Vec<FieldChange>,
+    /// Changed cells by rule, in the order in which rules ran.
+    pub by_rule: Vec<RuleChange>,
+    /// Share of TCP rows whose numbers explain each other, in the evidence. 1 without TCP.
+    pub tcp_explained_before: f64,
+    /// The same in the result.
+    pub tcp_explained_after: f64,
+}
+
+impl RepairReport {
+    /// Share of the cells that were changed.
+    pub fn changed_share(&self) -> f64 {
+        share(self.changed_cells, self.cells)
+    }
+
+    /// Share of the non-derived cells that were changed: 0 for a real capture.
+    pub fn changed_non_derived_share(&self) -> f64 {
+        share(self.changed_non_derived_cells, self.non_derived_cells)
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Changes of one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// nPrint's name of the field.
+    pub field: String,
+    /// Changed cells.
+    pub cells: u64,
+    /// Rows with a changed cell.
+    pub rows: u64,
+    /// Whether the field follows from others ([`DERIVED_FIELDS`]).
+    pub derived: bool,
+}
+
+/// Changes made by one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleChange {
+    /// Name of the rule.
+    pub rule: String,
+    /// Cells that it changed, over all passes. A later rule may have changed one again.
+    pub cells: u64,
+}
+
+/// Changes by rule while they are counted.
+#[derive(Debug, Default)]
+pub(crate) struct Changes(Vec<RuleChange>);
+
+impl Changes {
+    pub(crate) fn add_rule(&mut self, rule: &str, cells: u64) {
+        match self.0.iter_mut().find(|c| c.rule == rule) {
+            Some(change) => change.cells += cells,
+            None => self.0.push(RuleChange { rule: rule.to_owned(), cells }),
+        }
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().map(|c| c.cells).sum()
+    }
+}
+
+pub(crate) fn explained_share(draft: &Draft<'_>) -> f64 {
+    let (good, all) = draft.explained;
+    if all == 0 { 1.0 } else { good as f64 / all as f64 }
+}
+
+/// Compares the evidence with the result.
+pub(crate) fn report(
+    soft: &SoftMatrix,
+    draft: &Draft<'_>,
+    result: &TernaryMatrix,
+    mut changes: Changes,
+) -> RepairReport {
+    let layout = result.layout();
+    let fields: Vec<(Field, usize, bool)> =
+        layout.fields().map(|(f, c)| (f, c, DERIVED_FIELDS.contains(&f))).collect();
+    let mut derived_mask = vec![0_u64; layout.words()];
+    for (field, column, derived) in &fields {
+        for c in *column..*column + usize::from(field.bits) {
+            derived_mask[c >> 6] |= u64::from(*derived) << (63 - (c & 63));
+        }
+    }
+    let mut by_field = vec![(0_u64, 0_u64); fields.len()];
+    let (mut cells, mut non_derived) = (0_u64, 0_u64);
+    let (mut changed, mut changed_non_derived) = (0_u64, 0_u64);
+    let mut lost = 0_u64;
+    let mut checksum_cells = 0_u64;
+    let mut difference = vec![0_u64; layout.words()];
+    for row in 0..result.rows() {
+        let (before, after) = (soft.cells().row(row), result.row(row));
+        let mut any = 0;
+        for word in 0..layout.words() {
+            let (p, q) = (before.present_words()[word], after.present_words()[word]);
+            let d = (p ^ q) | (before.value_words()[word] ^ after.value_words()[word]);
+            difference[word] = d;
+            any |= d;
+            cells += u64::from((p | q).count_ones());
+            non_derived += u64::from(((p | q) & !derived_mask[word]).count_ones());
+            changed += u64::from(d.count_ones());
+            changed_non_derived += u64::from((d & !derived_mask[word]).count_ones());
+        }
+        if any == 0 {
+            continue;
+        }
+        let confidence = soft.row_confidence(row);
+        for (word, d) in difference.iter().enumerate() {
+            let mut left = *d;
+            while left != 0 {
+                let bit = left.leading_zeros() as usize;
+                lost += u64::from(confidence[64 * word + bit]);
+                left &= !(1 << (63 - bit));
+            }
+        }
+        for ((field, column, _), counts) in fields.iter().zip(&mut by_field) {
+            let count = popcount(&difference, *column, usize::from(field.bits));
+            counts.0 += count;
+            counts.1 += u64::from(count > 0);
+            if field.name.ends_with("_cksum") {
+                checksum_cells += count;
+            }
+        }
+        if after.get(tcp::DATA_OFFSET).is_some_and(|d| d > 5)
+            && let Some(at) = timestamp_offset(&after.bytes(tcp::OPTIONS))
+            && let Some(column) = layout.column_of(tcp::OPTIONS)
+        {
+            changed_non_derived -= popcount(&difference, column + 8 * at, 64);
+        }
+    }
+    let columns = layout.columns();
+    let trust: u64 = soft.confidence()[..result.rows() * columns].iter().map(|c| u64::from(*c)).sum();
+    changes.add_rule("checksums", checksum_cells);
+    let mut packets_by_protocol = BTreeMap::new();
+    for facts in &draft.rows {
+        let version = if facts.stack.version == IpVersion::V4 { "ipv4" } else { "ipv6" };
+        let transport = match facts.stack.transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::Icmp => "icmp",
+            Transport::Fragment => "fragment",
+            Transport::Other => "other",
+        };
+        *packets_by_protocol.entry(format!("{version}/{transport}")).or_default() += 1;
+    }
+    let handshakes = draft
+        .flows
+        .iter()
+        .filter(|f| f.transport == Transport::Tcp)
+        .map(|f| {
+            f.rows
+                .chunk_by(|a, b| draft.rows[*a].connection == draft.rows[*b].connection)
+                .filter(|rows| {
+                    draft.value(rows[0], tcp::SYN) == 1 && draft.value(rows[0], tcp::ACK) == 0
+                })
+                .count()
+        })
+        .sum();
+    RepairReport {
+        packets: result.rows(),
+        padding_rows: soft.cells().rows() - result.rows(),
+        packets_by_protocol,
+        flows: draft.flows.len(),
+        handshakes,
+        noise: 0.0,
+        passes: 1,
+        cells,
+        changed_cells: changed,
+        non_derived_cells: non_derived,
+        changed_non_derived_cells: changed_non_derived,
+        confidence_lost: share(lost, trust),
+        by_field: fields
+            .iter()
+            .zip(by_field)
+            .filter(|(_, counts)| counts.0 > 0)
+            .map(|((field, _, derived), (cells, rows))| FieldChange {
+                field: field.name.to_owned(),
+                cells,
+                rows,
+                derived: *derived,
+            })
+            .collect(),
+        by_rule: changes.0,
+        tcp_explained_before: 1.0,
+        tcp_explained_after: explained_share(draft),
+    }
+}
+
+/// Ones in a run of bits of a plane.
+fn popcount(plane: &[u64], column: usize, bits: usize) -> u64 {
+    (0..bits)
+        .step_by(32)
+        .map(|start| {
+            let n = (bits - start).min(32);
+            u64::from(crate::evidence::extract(plane, column + start, n).count_ones())
+        })
+        .sum()
+}
