@@ -32,16 +32,23 @@ impl LabelSource {
         pattern: Option<&LabelPattern>,
         categories: &[String],
     ) -> Result<Self> {
-        let categories: Vec<&str> = categories.iter().map(String::as_str).collect();
-        let selected = (!categories.is_empty()).then_some(categories.as_slice());
-        let table = labels.map_or_else(|| folder.join("labels.csv"), Path::to_owned);
-        match pattern {
-            Some(pattern) if labels.is_none() => Ok(Self::Pattern(pattern.clone())),
-            _ if labels.is_some() || table.is_file() => {
-                Ok(Self::Table(LabelsTable::read(table, selected)?))
-            }
-            _ => Ok(Self::Pattern(LabelPattern::searchlight())),
+        if let Some(table) = Self::table(folder, labels, pattern) {
+            let categories: Vec<&str> = categories.iter().map(String::as_str).collect();
+            let selected = (!categories.is_empty()).then_some(categories.as_slice());
+            return Ok(Self::Table(LabelsTable::read(table, selected)?));
         }
+        Ok(Self::Pattern(pattern.cloned().unwrap_or_else(LabelPattern::searchlight)))
+    }
+
+    /// The file that [`find`](Self::find) reads, if any.
+    pub fn table(
+        folder: &Path,
+        labels: Option<&Path>,
+        pattern: Option<&LabelPattern>,
+    ) -> Option<PathBuf> {
+        let beside = folder.join("labels.csv");
+        let beside = (pattern.is_none() && beside.is_file()).then_some(beside);
+        labels.map(Path::to_owned).or(beside)
     }
 
     /// The labels of a file.

@@ -58,6 +58,12 @@ pub enum Error {
         /// How many packets it has.
         packets: usize,
     },
+    /// A generated image shows no packet.
+    #[error("{}: shows no packet", path.display())]
+    EmptyChild {
+        /// The image.
+        path: PathBuf,
+    },
     /// A folder that a stage wants to write holds something that no stage has written.
     #[error("{}: exists, but is not the folder of an earlier run; move it away or use another output folder", folder.display())]
     FolderTaken {
@@ -132,12 +138,15 @@ pub enum Error {
 impl Error {
     /// Wraps an I/O failure with its file; used with `map_err`.
     #[cfg(feature = "diffusion")]
-    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         Self::file("make", path)
     }
 
     /// Wraps an I/O failure with what was done to which file; used with `map_err`.
-    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+    pub(crate) fn file<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<'a> {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 

@@ -11,6 +11,7 @@ mod error;
 #[cfg(feature = "diffusion")]
 pub mod model;
 mod progress;
+#[cfg(feature = "diffusion")]
 mod run;
 pub mod stages;
 
@@ -21,6 +22,7 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use progress::{Event, Monitor, Problem, Progress, Quiet, Stage, StopFlag};
+#[cfg(feature = "diffusion")]
 pub use run::{Builder, Outcome, StageOutcome, Torchlight};
 
 // The crates that the stages are made of.

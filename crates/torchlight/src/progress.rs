@@ -250,6 +250,14 @@ impl<'a> Monitor<'a> {
         }
     }
 
+    /// Asks whether the run may go on.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] where it may not.
+    pub fn check(&self) -> Result<()> {
+        if self.stop.is_raised() { Err(self.stopped()) } else { Ok(()) }
+    }
+
     /// The error that says where the run stopped.
     pub fn stopped(&self) -> Error {
         Error::Stopped { stage: self.stage }

@@ -12,13 +12,9 @@ use trace_image::{
     Canvas, Caption, Description, FolderImage, ImageFolderWriter, Palette, TraceImage,
 };
 
+use super::{CHILD_COPY, CHILD_OF, CHILD_SEED};
 use crate::artefact::seed_of;
 use crate::{DatasetConfig, Error, GenerateConfig, Monitor, Result, Sampler};
-
-/// The category in `metadata.jsonl` that names a child's parent.
-pub const CHILD_OF: &str = "child_of";
-const CHILD_COPY: &str = "child_copy";
-const CHILD_SEED: &str = "child_seed";
 
 /// What children are made from.
 #[derive(Debug, Clone)]
@@ -65,7 +61,7 @@ pub struct GenerateJob<'a> {
 }
 
 /// One child to be.
-struct Child<'a> {
+struct Draw<'a> {
     parent: &'a Parent,
     copy: usize,
     seed: u64,
@@ -113,13 +109,13 @@ pub fn generate(job: &GenerateJob<'_>, folder: &Path, monitor: &mut Monitor<'_>)
     Ok(())
 }
 
-fn children<'a>(job: &GenerateJob<'a>, images: &Path) -> Vec<Child<'a>> {
+fn children<'a>(job: &GenerateJob<'a>, images: &Path) -> Vec<Draw<'a>> {
     let run = job.seed.to_string();
     let each = |parent: &'a Parent, copy: usize| {
         let stem = format!("{}-child-{copy}", parent.name);
         let path = images.join(format!("{stem}.png"));
         let seed = seed_of(&["child", &run, &parent.name, &copy.to_string()]);
-        Child { parent, copy, seed, stem, path }
+        Draw { parent, copy, seed, stem, path }
     };
     let copies = 1..=job.settings.children;
     job.parents.iter().flat_map(|p| copies.clone().map(move |copy| each(p, copy))).collect()
@@ -127,7 +123,7 @@ fn children<'a>(job: &GenerateJob<'a>, images: &Path) -> Vec<Child<'a>> {
 
 fn draw(
     job: &GenerateJob<'_>,
-    batch: &[Child<'_>],
+    batch: &[Draw<'_>],
     (done, total): (usize, usize),
     monitor: &mut Monitor<'_>,
 ) -> Result<()> {
@@ -171,8 +167,8 @@ fn draw(
 }
 
 /// Edges of the batch's parents, `[batch, 3, height, width]` in [0, 1].
-fn conditions(batch: &[Child<'_>]) -> Result<Tensor> {
-    let read = |child: &Child<'_>| {
+fn conditions(batch: &[Draw<'_>]) -> Result<Tensor> {
+    let read = |child: &Draw<'_>| {
         let parent = child.parent.name.clone();
         let path = child.parent.edges.clone().unwrap_or_default();
         if !path.is_file() {

@@ -3,6 +3,7 @@
 //! [`Torchlight::run`](crate::Torchlight::run) calls them one after the other with the record of
 //! [`artefact`](crate::artefact) around each.
 
+mod children;
 mod dataset;
 mod edges;
 mod evaluate;
@@ -11,12 +12,14 @@ mod generate;
 #[cfg(feature = "diffusion")]
 mod lora;
 mod repair;
+mod report_extras;
 
+pub use children::{CHILD_COPY, CHILD_OF, CHILD_SEED, Child};
 pub use dataset::write_dataset;
 pub use edges::{write_edge_png, write_edges};
 pub use evaluate::{ReportSources, read_samples, write_report};
 #[cfg(feature = "diffusion")]
-pub use generate::{CHILD_OF, GenerateJob, Parent, generate};
+pub use generate::{GenerateJob, Parent, generate};
 #[cfg(feature = "diffusion")]
 pub use lora::{ADAPTER_FILE, CHECKPOINT_FILE, LOSS_FILE, LoraJob, train_lora};
-pub use repair::{RepairJob, learn_timing, repair_images};
+pub use repair::{CAPTURES_FOLDER, REPORTS_FOLDER, RepairJob, learn_timing, repair_images};
