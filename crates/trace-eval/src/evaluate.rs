@@ -4,7 +4,7 @@ use crate::classify::FeatureMatrix;
 use crate::compliance::{Audit, Rule, audit};
 use crate::config::{EvalConfig, View};
 use crate::fidelity::{
-    Measured, References, controls, detection_score, header_strips, pair_scores, set_scores,
+    Measured, References, controls, copies, detection_score, header_strips, pair_scores, set_scores,
 };
 use crate::report::{Report, RuleRow, SetSummary};
 use crate::sample::{Category, Pool, Sample};
@@ -62,6 +62,7 @@ pub fn evaluate(
         .map(|view| detection_score(&pool, &control, &references, *view, config))
         .collect::<Result<_>>()?;
     scores.extend(detection);
+    scores.push(copies(&pool, &control, &references));
     let headers = header_strips(&measured, &references, pool.samples[0].matrix.layout())?;
 
     let (mut rows, mut confusions) = (Vec::new(), Vec::new());

@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 
 /// Test fold of each sample in a stratified split into `folds`: every fold has each class in
 /// proportion, and fold sizes differ by at most one where that is possible. Without a generator the
@@ -56,12 +57,18 @@ pub fn stratified_folds(
     Ok(out)
 }
 
-/// Fold of each sample where samples of one group stay together: groups are shuffled, the largest
-/// first, and each goes to the fold that has the fewest samples.
+/// Fold of each sample where samples of one group stay together and classes are spread evenly:
+/// groups are shuffled, the largest first, and each goes where the shares of its classes are lowest.
 ///
 /// # Errors
-/// [`Error::Setting`] for fewer than 2 folds.
-pub fn grouped_folds(groups: &[usize], folds: usize, rng: &mut ChaCha8Rng) -> Result<Vec<usize>> {
+/// [`Error::Setting`] for fewer than 2 folds, [`Error::FeatureCount`] unless every sample has a
+/// group and a label.
+pub fn grouped_folds(
+    groups: &[usize],
+    labels: &[usize],
+    folds: usize,
+    rng: &mut ChaCha8Rng,
+) -> Result<Vec<usize>> {
     if folds < 2 {
         return Err(Error::Setting {
             setting: "folds",
@@ -69,18 +76,36 @@ pub fn grouped_folds(groups: &[usize], folds: usize, rng: &mut ChaCha8Rng) -> Re
             expected: "at least 2",
         });
     }
-    let mut distinct: Vec<usize> = groups.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
-    distinct.shuffle(rng);
-    let size = |g: usize| groups.iter().filter(|h| **h == g).count();
-    distinct.sort_by_key(|g| std::cmp::Reverse(size(*g)));
-    let mut filled = vec![0_usize; folds];
+    if groups.len() != labels.len() {
+        let (expected, found) = (groups.len(), labels.len());
+        return Err(Error::FeatureCount { sample: 0, expected, found });
+    }
+    let classes = labels.iter().max().map_or(0, |m| m + 1);
+    let mut totals = vec![0_usize; classes];
+    labels.iter().for_each(|l| totals[*l] += 1);
+    let mut by_group: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (sample, group) in groups.iter().enumerate() {
+        by_group.entry(*group).or_default().push(sample);
+    }
+    let mut order: Vec<Vec<usize>> = by_group.into_values().collect();
+    order.shuffle(rng);
+    order.sort_by_key(|members| std::cmp::Reverse(members.len()));
+    let mut filled = vec![vec![0_usize; classes]; folds];
     let mut out = vec![0; groups.len()];
-    for group in distinct {
-        let fold = (0..folds).min_by_key(|f| filled[*f]).unwrap_or(0);
-        filled[fold] += size(group);
-        groups.iter().zip(&mut out).filter(|(g, _)| **g == group).for_each(|(_, o)| *o = fold);
+    for members in order {
+        let crowded = |fold: &[usize]| -> f64 {
+            members.iter().map(|m| fold[labels[*m]] as f64 / totals[labels[*m]] as f64).sum()
+        };
+        let size = |fold: &[usize]| fold.iter().sum::<usize>();
+        let best = (0..folds).min_by(|a, b| {
+            let (a, b) = (&filled[*a], &filled[*b]);
+            crowded(a).total_cmp(&crowded(b)).then(size(a).cmp(&size(b)))
+        });
+        let fold = best.unwrap_or(0);
+        for m in members {
+            filled[fold][labels[m]] += 1;
+            out[m] = fold;
+        }
     }
     Ok(out)
 }
@@ -130,11 +155,25 @@ mod tests {
 
         #[test]
         fn groups_stay_together(groups in prop::collection::vec(0_usize..9, 1..60), seed: u64) {
+            let labels: Vec<usize> = (0..groups.len()).map(|i| i % 2).collect();
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let found = grouped_folds(&groups, 3, &mut rng).expect("folds");
+            let found = grouped_folds(&groups, &labels, 3, &mut rng).expect("folds");
             for (a, f) in groups.iter().zip(&found) {
                 prop_assert!(groups.iter().zip(&found).all(|(b, g)| a != b || f == g));
             }
+        }
+    }
+
+    #[test]
+    fn lone_samples_are_stratified() {
+        let groups: Vec<usize> = (0..40).collect();
+        let labels: Vec<usize> = groups.iter().map(|g| usize::from(*g < 20)).collect();
+        let found =
+            grouped_folds(&groups, &labels, 5, &mut ChaCha8Rng::seed_from_u64(1)).expect("folds");
+        for fold in 0..5 {
+            let of =
+                |class: usize| (0..40).filter(|s| found[*s] == fold && labels[*s] == class).count();
+            assert_eq!((of(0), of(1)), (4, 4));
         }
     }
 }

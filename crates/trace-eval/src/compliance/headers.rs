@@ -61,6 +61,11 @@ fn transport(d: &Dissection<'_>, index: usize, fragment: bool, audit: &mut Audit
                 audit.check(Rule::TcpChecksum, index, checksum_right(d));
             }
         }
+        // Less than 20 bytes though more was captured, or nothing was cut: the offset is too small,
+        // or the segment is.
+        TransportKind::Tcp if !d.payload.is_empty() || whole => {
+            audit.check(Rule::TcpHeader, index, false);
+        }
         TransportKind::Udp if d.transport.len() == 8 => {
             let length = be16(d.transport, 4);
             if !fragment {

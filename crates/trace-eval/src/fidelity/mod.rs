@@ -8,7 +8,7 @@ mod sets;
 pub(crate) use control::controls;
 pub(crate) use pairs::pair_scores;
 pub(crate) use reference::References;
-pub(crate) use sets::{detection_score, header_strips, set_scores};
+pub(crate) use sets::{copies, detection_score, header_strips, set_scores};
 
 use crate::config::EvalConfig;
 use crate::distance::{ColumnCounts, Planes};

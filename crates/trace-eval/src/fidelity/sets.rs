@@ -194,6 +194,37 @@ fn unseen_lengths(measured: &Measured, references: &References, config: &EvalCon
     )
 }
 
+/// Share of captures that repeat a real one bit by bit.
+pub(crate) fn copies(pool: &Pool<'_>, control: &[Sample], references: &References) -> Score {
+    let same = |a: &Sample, b: &Sample| {
+        let rows = a.matrix.rows().min(b.matrix.rows());
+        let words = rows * a.matrix.layout().words();
+        rows > 0
+            && a.matrix.value_plane()[..words] == b.matrix.value_plane()[..words]
+            && a.matrix.present_plane()[..words] == b.matrix.present_plane()[..words]
+    };
+    let share = |known: &[usize], found: &mut dyn Iterator<Item = &Sample>| {
+        let (mut copies, mut all) = (0_usize, 0_usize);
+        for sample in found {
+            all += 1;
+            copies += usize::from(known.iter().any(|k| same(pool.samples[*k], sample)));
+        }
+        (all > 0).then(|| copies as f64 / all as f64)
+    };
+    let of = |list: &[usize]| list.iter().map(|s| pool.samples[*s]).collect::<Vec<_>>();
+    let mut points = references
+        .points(&|a, b| share(a, &mut of(b).into_iter()), &|a| share(a, &mut control.iter()));
+    points.synthetic = share(&references.real, &mut of(&references.synthetic).into_iter());
+    Score::new(
+        "Novelty",
+        "captures that copy a real one",
+        "Share of captures all of whose header bits equal those of a real capture, over the rows that both \
+         have. A generator that only replays its training set scores 1.",
+        Better::Lower,
+        points,
+    )
+}
+
 /// How well a forest tells synthetic from real in one view.
 pub(crate) fn detection_score(
     pool: &Pool<'_>,

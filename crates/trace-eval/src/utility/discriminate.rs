@@ -31,7 +31,8 @@ pub fn real_or_other_auc(
         }
     }
     let labels: Vec<usize> = other.iter().map(|o| usize::from(*o)).collect();
-    let fold_of = grouped_folds(groups, folds, &mut ChaCha8Rng::seed_from_u64(forest.seed))?;
+    let fold_of =
+        grouped_folds(groups, &labels, folds, &mut ChaCha8Rng::seed_from_u64(forest.seed))?;
     let mut scored = Vec::new();
     for fold in 0..folds {
         let part = |inside: bool| -> Vec<usize> {
