@@ -48,7 +48,7 @@ pub(crate) fn fewest_udp(ports: [u16; 2], length: u32) -> u32 {
         UdpProtocol::Esp if length > 1 => 16,
         UdpProtocol::Ntp => 48,
         UdpProtocol::WireGuard => 32,
-        UdpProtocol::OpenVpn => 24,
+        UdpProtocol::OpenVpn => 4,
         UdpProtocol::Quic => 21,
         UdpProtocol::Esp | UdpProtocol::Other => 0,
     }

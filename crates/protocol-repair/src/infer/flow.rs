@@ -77,8 +77,8 @@ fn port_fields(transport: Transport) -> (Field, Field) {
     }
 }
 
-fn new_flow(draft: &mut Draft<'_>, version: IpVersion, transport: Transport, ports: [u16; 2]) -> usize {
-    draft.flows.push(Flow { version, transport, ports, rows: Vec::new() });
+fn new_flow(draft: &mut Draft<'_>, transport: Transport, ports: [u16; 2]) -> usize {
+    draft.flows.push(Flow { transport, ports, rows: Vec::new() });
     draft.flows.len() - 1
 }
 
@@ -112,7 +112,7 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
     let clean = noise.is_clean() && draft.evidence.is_certain();
     for (pair, members) in pairs {
         if clean {
-            let flow = new_flow(draft, version, transport, pair);
+            let flow = new_flow(draft, transport, pair);
             for row in &members {
                 draft.rows[*row].flow = flow;
             }
@@ -131,7 +131,7 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
             .fold(f32::MAX, f32::min);
         let naming = own.0 + members.len() as f32 * (rows.len() as f32 / members.len() as f32).ln();
         if naming <= explained {
-            let flow = new_flow(draft, version, transport, own.1);
+            let flow = new_flow(draft, transport, own.1);
             for row in &members {
                 draft.rows[*row].flow = flow;
             }
@@ -159,7 +159,7 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
                 let value = |field| draft.evidence.read(row, field).value as u16;
                 let (s, d) = (value(source), value(destination));
                 let pair = cost_of_new(&centres, [s.min(d), s.max(d)], 1, noise).1;
-                let flow = new_flow(draft, version, transport, pair);
+                let flow = new_flow(draft, transport, pair);
                 draft.rows[row].flow = flow;
                 centres.push(Centre { ports: pair, rows: 1, flow });
             }
@@ -313,7 +313,7 @@ fn echoes(draft: &mut Draft<'_>, version: IpVersion) {
         let flow = match known.iter().find(|(k, _)| *k == id) {
             Some((_, flow)) => *flow,
             None => {
-                let flow = new_flow(draft, version, Transport::Icmp, [id as u16, 0]);
+                let flow = new_flow(draft, Transport::Icmp, [id as u16, 0]);
                 known.push((id, flow));
                 flow
             }
@@ -323,7 +323,7 @@ fn echoes(draft: &mut Draft<'_>, version: IpVersion) {
         draft.rows[row].direction = usize::from(matches!(kind, 0 | 129));
     }
     if !rest.is_empty() {
-        let flow = new_flow(draft, version, Transport::Icmp, [0, 1]);
+        let flow = new_flow(draft, Transport::Icmp, [0, 1]);
         for row in rest {
             let kind = draft.value(row, icmp::TYPE);
             draft.rows[row].flow = flow;
@@ -368,7 +368,7 @@ fn without_ports(draft: &mut Draft<'_>) {
         let key = (version, facts.stack.transport, protocol);
         let found = known.iter().find(|k| (k.0, k.1, k.2) == key).map(|k| k.3);
         let flow = found.unwrap_or_else(|| {
-            let flow = new_flow(draft, version, key.1, [0, 0]);
+            let flow = new_flow(draft, key.1, [0, 0]);
             known.push((key.0, key.1, key.2, flow));
             flow
         });
