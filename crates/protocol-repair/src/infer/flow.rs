@@ -33,6 +33,20 @@ struct Centre {
     ports: [u16; 2],
     rows: usize,
     flow: usize,
+    first: usize,
+    last: usize,
+}
+
+impl Centre {
+    fn new(ports: [u16; 2], members: &[usize], flow: usize) -> Self {
+        let first = members.first().copied().unwrap_or(0);
+        let last = members.last().copied().unwrap_or(0);
+        Self { ports, rows: members.len(), flow, first, last }
+    }
+
+    fn near(&self, row: usize) -> bool {
+        row + 6 >= self.first && row <= self.last + 6
+    }
 }
 
 /// Assigns every row to a flow and a direction and writes the ports.
@@ -117,7 +131,7 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
                 draft.rows[*row].flow = flow;
             }
             orient(draft, flow, &members, noise);
-            centres.push(Centre { ports: pair, rows: members.len(), flow });
+            centres.push(Centre::new(pair, &members, flow));
             continue;
         }
         let own = cost_of_new(&centres, pair, members.len(), noise);
@@ -125,8 +139,9 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
             .iter()
             .map(|c| {
                 let first = pair_cost(draft, noise, members[0], (source, destination), c.ports).0;
-                let share = (rows.len() as f32 / c.rows as f32).ln();
-                members.len() as f32 * (first + share)
+                let near = members.iter().all(|m| c.near(*m));
+                let share = (c.rows as f32 / rows.len() as f32).max(if near { 0.15 } else { 0.0 });
+                members.len() as f32 * (first - share.ln())
             })
             .fold(f32::MAX, f32::min);
         let naming = own.0 + members.len() as f32 * (rows.len() as f32 / members.len() as f32).ln();
@@ -135,7 +150,7 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
             for row in &members {
                 draft.rows[*row].flow = flow;
             }
-            centres.push(Centre { ports: own.1, rows: members.len(), flow });
+            centres.push(Centre::new(own.1, &members, flow));
         } else {
             damaged.extend(members);
         }
@@ -146,13 +161,17 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
             .iter()
             .enumerate()
             .map(|(i, c)| {
-                let share = (rows.len() as f32 / c.rows as f32).ln();
-                (pair_cost(draft, noise, row, (source, destination), c.ports).0 + share, i)
+                // Rows of a short conversation come close together.
+                let near = c.near(row);
+                let share = (c.rows as f32 / rows.len() as f32).max(if near { 0.15 } else { 0.0 });
+                (pair_cost(draft, noise, row, (source, destination), c.ports).0 - share.ln(), i)
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
         match best {
             Some((cost, index)) if cost <= NEW_PAIR + (rows.len() as f32).ln() => {
                 centres[index].rows += 1;
+                centres[index].first = centres[index].first.min(row);
+                centres[index].last = centres[index].last.max(row);
                 draft.rows[row].flow = centres[index].flow;
             }
             _ => {
@@ -161,7 +180,7 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
                 let pair = cost_of_new(&centres, [s.min(d), s.max(d)], 1, noise).1;
                 let flow = new_flow(draft, transport, pair);
                 draft.rows[row].flow = flow;
-                centres.push(Centre { ports: pair, rows: 1, flow });
+                centres.push(Centre::new(pair, &[row], flow));
             }
         }
     }
