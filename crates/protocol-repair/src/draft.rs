@@ -57,10 +57,9 @@ pub(crate) struct RowFacts {
     pub(crate) time_ns: u64,
 }
 
-/// A conversation: same IP version, transport and port pair.
+/// A conversation: rows of one IP version, transport and port pair.
 #[derive(Debug, Clone)]
 pub(crate) struct Flow {
-    pub(crate) version: IpVersion,
     pub(crate) transport: Transport,
     /// Initiator's and responder's port; identifier and 0 for ICMP echo.
     pub(crate) ports: [u16; 2],

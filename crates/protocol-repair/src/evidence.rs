@@ -47,6 +47,11 @@ impl Reading {
     pub(crate) fn is_full(self) -> bool {
         self.known == self.full
     }
+
+    /// Number of vacant cells.
+    pub(crate) fn missing(self) -> u32 {
+        (self.full & !self.known).count_ones()
+    }
 }
 
 /// The rows that are not padding.

@@ -259,14 +259,10 @@ mod tests {
     }
 
     #[test]
-    fn every_field_has_a_writer_apart_from_checksums_and_addresses() {
-        for header in nprint_codec::Header::ALL {
-            for field in header.fields() {
-                let left_to_bytes =
-                    ["_cksum", "_src", "_dst"].iter().any(|end| field.name.ends_with(end));
-                let written = RULES.iter().any(|r| r.writes.contains(&F(*field)));
-                assert_ne!(written, left_to_bytes, "{}", field.name);
-            }
+    fn every_field_has_a_writer_apart_from_checksums() {
+        for (field, _) in nprint_codec::Layout::reference().fields() {
+            let written = RULES.iter().any(|r| r.writes.contains(&F(field)));
+            assert_ne!(written, field.name.ends_with("_cksum"), "{}", field.name);
         }
     }
 

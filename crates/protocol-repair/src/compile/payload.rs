@@ -48,7 +48,7 @@ pub(crate) fn fewest_udp(ports: [u16; 2], length: u32) -> u32 {
         UdpProtocol::Esp if length > 1 => 16,
         UdpProtocol::Ntp => 48,
         UdpProtocol::WireGuard => 32,
-        UdpProtocol::OpenVpn => 24,
+        UdpProtocol::OpenVpn => 4,
         UdpProtocol::Quic => 21,
         UdpProtocol::Esp | UdpProtocol::Other => 0,
     }
@@ -205,6 +205,7 @@ fn fewest_tcp(port: u16) -> usize {
         443 | 853 | 8443 | 465 | 993 | 995 | 8883 => 6,
         53 => 14,
         1883 => 5,
+        22 => 16,
         25 | 587 => 2,
         _ => 1,
     }
@@ -287,6 +288,24 @@ fn tcp_message(filler: &mut Filler, place: Place, index: usize, length: usize) -
             out.extend(&[0, 1, b't'][..(length - out.len()).min(3)]);
             let left = length - out.len();
             filler.push(&mut out, left);
+        }
+        // RFC 4253 section 6: binary packets with the code of channel data.
+        22 => {
+            while length - out.len() >= 16 {
+                let mut packet = (length - out.len() - 4).min(16_384);
+                let left = length - out.len() - 4 - packet;
+                if (1..16).contains(&left) {
+                    packet -= 16;
+                }
+                out.extend((packet as u32).to_be_bytes());
+                out.extend([4, 94]);
+                filler.push(&mut out, packet - 2);
+            }
+        }
+        // Neither letters nor line ends, so that no header is read into it.
+        80 | 8080 => {
+            filler.push(&mut out, length);
+            out.iter_mut().for_each(|b| *b |= 0x80);
         }
         25 | 587 | 21 | 110 | 143 => {
             out.extend((0..length.saturating_sub(2)).map(|i| b'a' + (i % 26) as u8));

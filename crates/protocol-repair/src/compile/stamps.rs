@@ -91,7 +91,9 @@ fn is_clocked(draft: &Draft<'_>, stamped: &[(usize, usize)]) -> bool {
         if last[side].is_none_or(|l| (value.wrapping_sub(l) as i32) > 0) {
             last[side] = Some(value);
         }
-        last[1 - side].get_or_insert(echo);
+        if echo != 0 {
+            last[1 - side].get_or_insert(echo);
+        }
     }
     20 * good >= 19 * stamped.len()
 }

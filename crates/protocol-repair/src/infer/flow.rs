@@ -13,6 +13,8 @@ use std::collections::HashMap;
 /// Nats for naming a flow: a free port beside a known one, or two free ports.
 const NEW_CLIENT: f32 = 12.0;
 const NEW_PAIR: f32 = 17.0;
+/// Nats for saying that a new flow begins.
+const ESCAPE: f32 = 1.5;
 
 /// Ports that servers of common protocols listen on.
 const WELL_KNOWN: [u16; 30] = [
@@ -33,6 +35,20 @@ struct Centre {
     ports: [u16; 2],
     rows: usize,
     flow: usize,
+    first: usize,
+    last: usize,
+}
+
+impl Centre {
+    fn new(ports: [u16; 2], members: &[usize], flow: usize) -> Self {
+        let first = members.first().copied().unwrap_or(0);
+        let last = members.last().copied().unwrap_or(0);
+        Self { ports, rows: members.len(), flow, first, last }
+    }
+
+    fn near(&self, row: usize) -> bool {
+        row + 6 >= self.first && row <= self.last + 6
+    }
 }
 
 /// Assigns every row to a flow and a direction and writes the ports.
@@ -77,8 +93,8 @@ fn port_fields(transport: Transport) -> (Field, Field) {
     }
 }
 
-fn new_flow(draft: &mut Draft<'_>, version: IpVersion, transport: Transport, ports: [u16; 2]) -> usize {
-    draft.flows.push(Flow { version, transport, ports, rows: Vec::new() });
+fn new_flow(draft: &mut Draft<'_>, transport: Transport, ports: [u16; 2]) -> usize {
+    draft.flows.push(Flow { transport, ports, rows: Vec::new() });
     draft.flows.len() - 1
 }
 
@@ -112,12 +128,12 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
     let clean = noise.is_clean() && draft.evidence.is_certain();
     for (pair, members) in pairs {
         if clean {
-            let flow = new_flow(draft, version, transport, pair);
+            let flow = new_flow(draft, transport, pair);
             for row in &members {
                 draft.rows[*row].flow = flow;
             }
             orient(draft, flow, &members, noise);
-            centres.push(Centre { ports: pair, rows: members.len(), flow });
+            centres.push(Centre::new(pair, &members, flow));
             continue;
         }
         let own = cost_of_new(&centres, pair, members.len(), noise);
@@ -125,43 +141,50 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
             .iter()
             .map(|c| {
                 let first = pair_cost(draft, noise, members[0], (source, destination), c.ports).0;
-                let share = (rows.len() as f32 / c.rows as f32).ln();
-                members.len() as f32 * (first + share)
+                let near = members.iter().all(|m| c.near(*m));
+                let share = (c.rows as f32 / rows.len() as f32).max(if near { 0.15 } else { 0.0 });
+                members.len() as f32 * (first - share.ln())
             })
             .fold(f32::MAX, f32::min);
-        let naming = own.0 + members.len() as f32 * (rows.len() as f32 / members.len() as f32).ln();
+        let share = (rows.len() as f32 / members.len() as f32).ln();
+        let naming = own.0 + ESCAPE + (members.len() - 1) as f32 * share;
         if naming <= explained {
-            let flow = new_flow(draft, version, transport, own.1);
+            let flow = new_flow(draft, transport, own.1);
             for row in &members {
                 draft.rows[*row].flow = flow;
             }
-            centres.push(Centre { ports: own.1, rows: members.len(), flow });
+            centres.push(Centre::new(own.1, &members, flow));
         } else {
             damaged.extend(members);
         }
     }
     damaged.sort_unstable();
     for &row in &damaged {
+        let value = |field| draft.evidence.read(row, field).value as u16;
+        let (s, d) = (value(source), value(destination));
+        let fresh = cost_of_new(&centres, [s.min(d), s.max(d)], 1, noise);
         let best = centres
             .iter()
             .enumerate()
             .map(|(i, c)| {
-                let share = (rows.len() as f32 / c.rows as f32).ln();
-                (pair_cost(draft, noise, row, (source, destination), c.ports).0 + share, i)
+                // Rows of a short conversation come close together.
+                let near = c.near(row);
+                let share = (c.rows as f32 / rows.len() as f32).max(if near { 0.15 } else { 0.0 });
+                (pair_cost(draft, noise, row, (source, destination), c.ports).0 - share.ln(), i)
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
         match best {
-            Some((cost, index)) if cost <= NEW_PAIR + (rows.len() as f32).ln() => {
+            Some((cost, index)) if cost <= fresh.0 + ESCAPE => {
                 centres[index].rows += 1;
+                centres[index].first = centres[index].first.min(row);
+                centres[index].last = centres[index].last.max(row);
                 draft.rows[row].flow = centres[index].flow;
             }
             _ => {
-                let value = |field| draft.evidence.read(row, field).value as u16;
-                let (s, d) = (value(source), value(destination));
-                let pair = cost_of_new(&centres, [s.min(d), s.max(d)], 1, noise).1;
-                let flow = new_flow(draft, version, transport, pair);
+                let pair = fresh.1;
+                let flow = new_flow(draft, transport, pair);
                 draft.rows[row].flow = flow;
-                centres.push(Centre { ports: pair, rows: 1, flow });
+                centres.push(Centre::new(pair, &[row], flow));
             }
         }
     }
@@ -171,7 +194,41 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
     for centre in &centres {
         let members: Vec<usize> =
             rows.iter().copied().filter(|r| draft.rows[*r].flow == centre.flow).collect();
+        vote(draft, centre.flow, &members, (source, destination), noise);
         orient(draft, centre.flow, &members, noise);
+    }
+}
+
+/// Puts the bits of a small flow's ports right by the majority of its rows.
+fn vote(draft: &mut Draft<'_>, flow: usize, members: &[usize], fields: (Field, Field), noise: Noise) {
+    if !(3..12).contains(&members.len()) {
+        return;
+    }
+    let pair = draft.flows[flow].ports;
+    let mut ones = [[0_usize; 16]; 2];
+    for row in members {
+        let along = pair_cost(draft, noise, *row, fields, pair).1;
+        let read = |field| draft.evidence.read(*row, field).value;
+        let ends = if along {
+            [read(fields.0), read(fields.1)]
+        } else {
+            [read(fields.1), read(fields.0)]
+        };
+        for (end, ones) in ends.iter().zip(&mut ones) {
+            ones.iter_mut().enumerate().for_each(|(bit, n)| *n += ((end >> bit) & 1) as usize);
+        }
+    }
+    for (port, ones) in draft.flows[flow].ports.iter_mut().zip(ones) {
+        if server_rank(*port) < 1000 {
+            continue;
+        }
+        for (bit, n) in ones.iter().enumerate() {
+            if 2 * n > members.len() {
+                *port |= 1 << bit;
+            } else if 2 * n < members.len() {
+                *port &= !(1 << bit);
+            }
+        }
     }
 }
 
@@ -211,34 +268,43 @@ fn cost_of_new(centres: &[Centre], pair: [u16; 2], rows: usize, noise: Noise) ->
     best
 }
 
-/// The trace's noise, raised where lone pairs lie suspiciously near frequent ones.
+/// The trace's noise, raised where pairs lie suspiciously near others.
+///
+/// Wrong bits show in two ways: a frequent pair has a cloud of rare ones at one bit's distance,
+/// and lone pairs stand next to a row with almost the same ports. A few neighbours are chance, or
+/// RTP beside RTCP; many are noise.
 fn port_noise(draft: &Draft<'_>, pairs: &[([u16; 2], Vec<usize>)], rows: usize) -> Noise {
-    let frequent: Vec<[u16; 2]> =
-        pairs.iter().filter(|(_, r)| r.len() >= 8).map(|(p, _)| *p).take(16).collect();
-    let (mut bits, mut near) = (0_u32, 0_usize);
-    for (pair, members) in pairs.iter().filter(|(_, r)| r.len() <= 2) {
-        let distance = frequent
+    let distance = |a: &[u16; 2], b: &[u16; 2]| {
+        let along = (a[0] ^ b[0]).count_ones() + (a[1] ^ b[1]).count_ones();
+        let back = (a[0] ^ b[1]).count_ones() + (a[1] ^ b[0]).count_ones();
+        along.min(back)
+    };
+    let mut rate = draft.noise.rate;
+    for (centre, members) in pairs.iter().take(4).filter(|(_, m)| m.len() >= 12) {
+        let cloud: Vec<usize> = pairs
             .iter()
-            .map(|f| {
-                let along = (pair[0] ^ f[0]).count_ones() + (pair[1] ^ f[1]).count_ones();
-                let back = (pair[0] ^ f[1]).count_ones() + (pair[1] ^ f[0]).count_ones();
-                along.min(back)
-            })
-            .min()
-            .unwrap_or(32);
-        if distance <= 4 {
-            near += members.len();
-            bits += distance * members.len() as u32;
+            .filter(|(p, m)| distance(p, centre) == 1 && 4 * m.len() < members.len())
+            .map(|(_, m)| m.len())
+            .collect();
+        if cloud.len() >= 5 {
+            let rows: usize = cloud.iter().sum();
+            rate = rate.max(rows as f64 / (32.0 * members.len() as f64));
         }
     }
-    // A few neighbours are chance, or RTP beside RTCP; many are noise.
-    if near >= 3 && near * 50 > rows {
-        let rate = f64::from(bits) / (32.0 * rows as f64);
-        if rate > draft.noise.rate {
-            return Noise::of_rate(rate);
-        }
+    let mut lone: Vec<(usize, [u16; 2])> =
+        pairs.iter().filter(|(_, m)| m.len() == 1).map(|(p, m)| (m[0], *p)).collect();
+    lone.sort_unstable();
+    let close = lone
+        .windows(2)
+        .filter(|w| w[1].0 - w[0].0 <= 8)
+        .map(|w| distance(&w[0].1, &w[1].1))
+        .filter(|d| *d <= 3);
+    let (near, bits) = close.fold((0_usize, 0_u32), |(n, b), d| (n + 1, b + d));
+    if near >= 4 && 40 * near > rows {
+        // Both rows of such a couple may be wrong.
+        rate = rate.max(0.5 * f64::from(bits) / (32.0 * near as f64));
     }
-    draft.noise
+    if rate > draft.noise.rate { Noise::of_rate(rate) } else { draft.noise }
 }
 
 /// Decides which port is the responder's and the direction of every row, and writes the ports.
@@ -313,7 +379,7 @@ fn echoes(draft: &mut Draft<'_>, version: IpVersion) {
         let flow = match known.iter().find(|(k, _)| *k == id) {
             Some((_, flow)) => *flow,
             None => {
-                let flow = new_flow(draft, version, Transport::Icmp, [id as u16, 0]);
+                let flow = new_flow(draft, Transport::Icmp, [id as u16, 0]);
                 known.push((id, flow));
                 flow
             }
@@ -323,7 +389,7 @@ fn echoes(draft: &mut Draft<'_>, version: IpVersion) {
         draft.rows[row].direction = usize::from(matches!(kind, 0 | 129));
     }
     if !rest.is_empty() {
-        let flow = new_flow(draft, version, Transport::Icmp, [0, 1]);
+        let flow = new_flow(draft, Transport::Icmp, [0, 1]);
         for row in rest {
             let kind = draft.value(row, icmp::TYPE);
             draft.rows[row].flow = flow;
@@ -368,7 +434,7 @@ fn without_ports(draft: &mut Draft<'_>) {
         let key = (version, facts.stack.transport, protocol);
         let found = known.iter().find(|k| (k.0, k.1, k.2) == key).map(|k| k.3);
         let flow = found.unwrap_or_else(|| {
-            let flow = new_flow(draft, version, key.1, [0, 0]);
+            let flow = new_flow(draft, key.1, [0, 0]);
             known.push((key.0, key.1, key.2, flow));
             flow
         });

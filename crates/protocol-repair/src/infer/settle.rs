@@ -21,42 +21,68 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
     }
     let full: Vec<u32> = readings.iter().filter(|r| r.is_full()).map(|r| r.value).collect();
     let mut values: Vec<u32> = readings.iter().map(|r| r.value).collect();
-    let mut histogram = counts(&full);
-    if histogram.is_empty() {
-        histogram = counts(&values);
-    }
+    let mut histogram = counts(if full.is_empty() { &values } else { &full });
+    // How often a value stays: runs are evidence too.
+    let stays = full.windows(2).filter(|w| w[0] == w[1]).count() as f32;
+    let stays = (stays / full.len().max(1) as f32).clamp(0.02, 0.98);
+    let total = rows.len().max(1) as f32;
     for _ in 0..2 {
-        let total = rows.len().max(1) as f32;
-        let priors: Vec<(u32, f32)> = histogram
-            .iter()
-            .take(CANDIDATES)
-            .map(|(v, n)| (*v, (total / *n as f32).ln().max(0.0)))
-            .collect();
-        let top = priors.first().map_or(0.0, |p| p.1);
+        let shares = true_shares(&histogram, noise, total, u32::from(field.bits));
+        let mut last: Option<u32> = None;
         for ((row, reading), value) in rows.iter().zip(&readings).zip(&mut values) {
-            let own = histogram
-                .iter()
-                .find(|(v, _)| reading.is_full() && *v == reading.value)
-                .map(|(_, n)| (total / *n as f32).ln().max(0.0));
-            let mut best = own.unwrap_or(f32::MAX);
-            *value = reading.value;
-            if own.is_some_and(|own| own <= top + noise.bit_cost.min(1.0) && evidence.is_certain()) {
-                continue;
+            let prior = |candidate: u32, share: f32| {
+                let repeated = if last == Some(candidate) { stays } else { 0.0 };
+                -((1.0 - stays) * share + repeated).ln()
+            };
+            let own = shares.iter().find(|(v, _)| *v == reading.value).map_or(0.1 / total, |s| s.1);
+            let mut best = (prior(reading.value, own), reading.value);
+            if !reading.is_full() {
+                // An unknown bit is as likely 1.
+                best.0 += std::f32::consts::LN_2 * (reading.missing() as f32) + 1.0;
             }
-            for (candidate, prior) in &priors {
-                if *prior >= best {
-                    break;
+            let mut consider = |candidate: u32, prior: f32| {
+                if prior < best.0 {
+                    let cost = prior + evidence.cost(noise, *row, field, candidate);
+                    if cost < best.0 {
+                        best = (cost, candidate);
+                    }
                 }
-                let cost = prior + evidence.cost(noise, *row, field, *candidate);
-                if cost < best {
-                    best = cost;
-                    *value = *candidate;
-                }
+            };
+            if let Some(last) = last {
+                let share = shares.iter().find(|(v, _)| *v == last).map_or(0.0, |s| s.1);
+                consider(last, prior(last, share));
             }
+            for (candidate, share) in shares.iter().take(CANDIDATES) {
+                consider(*candidate, prior(*candidate, *share));
+            }
+            *value = best.1;
+            last = Some(best.1);
         }
         histogram = counts(&values);
     }
     values
+}
+
+/// Shares of the values, less what wrong bits of more frequent values make of them.
+fn true_shares(histogram: &[(u32, usize)], noise: Noise, total: f32, bits: u32) -> Vec<(u32, f32)> {
+    let wrong = (-noise.bit_cost).exp().min(0.5);
+    let mut out: Vec<(u32, f32)> = histogram
+        .iter()
+        .enumerate()
+        .map(|(index, (value, count))| {
+            let made: f32 = histogram[..index.min(24)]
+                .iter()
+                .map(|(frequent, n)| {
+                    let distance = (frequent ^ value).count_ones().min(bits);
+                    *n as f32 * wrong.powi(distance as i32)
+                })
+                .sum();
+            let own = *count as f32 - made - 2.0 * made.sqrt();
+            (*value, own.max(0.1) / total)
+        })
+        .collect();
+    out.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    out
 }
 
 /// Values with their counts, the most frequent first.

@@ -2,7 +2,7 @@
 
 use crate::draft::{Draft, Stack, Transport};
 use crate::evidence::{Evidence, Noise};
-use nprint_codec::{Header, IpVersion, ipv4, ipv6};
+use nprint_codec::{Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
 
 /// Columns of the fixed part of each header and of the two option areas, in the reference layout.
 mod region {
@@ -181,6 +181,16 @@ fn write(draft: &mut Draft<'_>, row: usize) {
         if !kept {
             cells.clear(header);
         }
+    }
+    // Whole headers: checksums are computed with the bytes, but their cells are there.
+    let checksums = [
+        (ipv4::CHECKSUM, stack.version == IpVersion::V4),
+        (tcp::CHECKSUM, stack.transport == Transport::Tcp),
+        (udp::CHECKSUM, stack.transport == Transport::Udp),
+        (icmp::CHECKSUM, stack.transport == Transport::Icmp),
+    ];
+    for (field, _) in checksums.iter().filter(|(_, there)| *there) {
+        cells.set(*field, evidence.read(row, *field).value);
     }
     match stack.version {
         IpVersion::V4 => {

@@ -185,6 +185,9 @@ fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict
     let mut acked = base;
     let mut starts: [Vec<(u32, u32)>; 2] = [Vec::new(), Vec::new()];
     let mut ends: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
+    let opened = draft.value(rows[0], tcp::SYN) == 1;
+    // Until the initiator's first segment after the answer, numbers are exact.
+    let (mut answered, mut shaken) = (false, !opened);
     for (i, row) in rows.iter().enumerate() {
         let side = draft.rows[*row].direction;
         let flag = |field| draft.value(*row, field) == 1;
@@ -192,7 +195,7 @@ fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict
         let length = space(draft, *row);
         let seq = if syn {
             base[side]
-        } else if rst && !has_ack {
+        } else if (rst && !has_ack) || !shaken {
             next[side]
         } else {
             sequence(draft, rows, i, next[side], &starts[side], length, noise)
@@ -200,7 +203,7 @@ fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict
         let end = seq.wrapping_add(length);
         let ack = if !has_ack {
             0
-        } else if syn || acked[1 - side] == base[1 - side] && starts[1 - side].len() == 1 {
+        } else if syn || !shaken {
             // Steps of the handshake acknowledge exactly what was sent.
             next[1 - side]
         } else {
@@ -209,6 +212,8 @@ fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict
         if has_ack {
             acked[1 - side] = ack;
         }
+        answered |= syn && side == 1;
+        shaken |= answered && side == 0 && !syn && has_ack && !rst;
         if length > 0 && !rst {
             if !starts[side].iter().rev().take(64).any(|(s, _)| *s == seq) {
                 starts[side].push((seq, length));
