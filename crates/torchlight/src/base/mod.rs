@@ -91,14 +91,14 @@ impl Default for BaseTraining {
             },
             latent_noise: 0.05,
             denoiser_training: TrainConfig {
-                steps: 9000,
+                steps: 5500,
                 batch_size: 8,
                 ema_decay: Some(0.999),
                 caption_dropout: 0.1,
                 ..common.clone()
             },
             control_training: TrainConfig {
-                steps: 2000,
+                steps: 1500,
                 batch_size: 8,
                 ema_decay: Some(0.995),
                 caption_dropout: 0.1,
