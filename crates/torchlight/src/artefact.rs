@@ -327,7 +327,8 @@ mod tests {
 
     #[test]
     fn seeds_depend_on_every_part() {
-        let seeds = [seed_of(&["1", "ab", "0"]), seed_of(&["1", "a", "b0"]), seed_of(&["1", "ab", "1"])];
+        let seeds =
+            [seed_of(&["1", "ab", "0"]), seed_of(&["1", "a", "b0"]), seed_of(&["1", "ab", "1"])];
         assert!(seeds[0] != seeds[1] && seeds[0] != seeds[2]);
     }
 }

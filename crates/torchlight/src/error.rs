@@ -64,6 +64,14 @@ pub enum Error {
         /// The image.
         path: PathBuf,
     },
+    /// No generated image could be made a capture of.
+    #[error("none of {children} generated images holds a capture; the first: {first}")]
+    NoUsableChild {
+        /// How many images there were.
+        children: usize,
+        /// The first problem, or that there are no images.
+        first: String,
+    },
     /// A folder that a stage wants to write holds something that no stage has written.
     #[error("{}: exists, but is not the folder of an earlier run; move it away or use another output folder", folder.display())]
     FolderTaken {

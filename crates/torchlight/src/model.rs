@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use controlnet_canny::controlnet::{ControlNet, RowControlNet};
+use controlnet_canny::controlnet::AnyControlNet;
+use diffusion_lora::Pipeline;
 use diffusion_lora::lora::AdapterFile;
-use diffusion_lora::model::read_config;
-use diffusion_lora::{Control, Model, Network, Pipeline};
-use serde_json::{Map, Value};
 use tch::{Device, Kind};
 
 use crate::{Config, Precision, Result, device};
@@ -18,45 +16,6 @@ impl Precision {
             Self::Fp32 => Kind::Float,
             Self::Bf16 => Kind::BFloat16,
             Self::Fp16 => Kind::Half,
-        }
-    }
-}
-
-/// A control network of either kind.
-#[derive(Debug)]
-pub enum AnyControl {
-    /// `ControlNetModel`: Stable Diffusion.
-    Image(Box<Model<ControlNet>>),
-    /// `RowControlNetModel`: models whose latents are rows.
-    Row(Box<Model<RowControlNet>>),
-}
-
-impl AnyControl {
-    /// Reads a control network's folder; `_class_name` in its `config.json` says which kind it is.
-    ///
-    /// # Errors
-    /// [`crate::Error::Diffusion`] where the folder is incomplete, damaged or of another class.
-    pub fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
-        let config: Map<String, Value> = read_config(&folder.join("config.json"))?;
-        let class = config.get("_class_name").and_then(Value::as_str).unwrap_or_default();
-        match class {
-            RowControlNet::CLASS => Ok(Self::Row(Box::new(Model::load(folder, device, kind)?))),
-            ControlNet::CLASS => Ok(Self::Image(Box::new(Model::load(folder, device, kind)?))),
-            other => Err(diffusion_lora::Error::Config {
-                class: "control network",
-                field: "_class_name",
-                value: format!("{other:?}"),
-                expected: "ControlNetModel or RowControlNetModel",
-            }
-            .into()),
-        }
-    }
-
-    /// The network.
-    pub fn as_dyn(&self) -> &dyn Control {
-        match self {
-            Self::Image(model) => model.network(),
-            Self::Row(model) => model.network(),
         }
     }
 }
@@ -88,6 +47,14 @@ impl Place {
     /// [`crate::Error::Diffusion`].
     pub fn load(self, folder: &Path) -> Result<Pipeline> {
         Ok(Pipeline::load(folder, self.device, self.kind)?)
+    }
+
+    /// Reads a control network's folder.
+    ///
+    /// # Errors
+    /// [`crate::Error::Diffusion`].
+    pub fn load_control(self, folder: &Path) -> Result<AnyControlNet> {
+        Ok(AnyControlNet::load(folder, self.device, self.kind)?)
     }
 }
 

@@ -32,14 +32,8 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Self; 6] = [
-        Self::Dataset,
-        Self::TrainLora,
-        Self::Edges,
-        Self::Generate,
-        Self::Repair,
-        Self::Evaluate,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Dataset, Self::TrainLora, Self::Edges, Self::Generate, Self::Repair, Self::Evaluate];
 
     /// The stage's folder inside a run's output folder.
     pub const fn folder(self) -> &'static str {
@@ -227,7 +221,12 @@ impl<'a> Monitor<'a> {
     }
 
     /// [`advance`](Self::advance) with the loss of a training step.
-    pub fn advance_with(&mut self, done: usize, total: usize, loss: Option<f64>) -> ControlFlow<()> {
+    pub fn advance_with(
+        &mut self,
+        done: usize,
+        total: usize,
+        loss: Option<f64>,
+    ) -> ControlFlow<()> {
         let now = Instant::now();
         let (since, before) = *self.first.get_or_insert((now, done));
         let remaining = (done > before).then(|| {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{captures, results, tiny_run};
-use diffusion_lora::folder::tiny_stable_diffusion;
+use diffusion_lora::folder::{tiny_row_model, tiny_stable_diffusion};
 use torchlight::artefact::Manifest;
 use torchlight::stages::ADAPTER_FILE;
 use torchlight::{Error, Event, Outcome, Quiet, Stage, StopFlag, Torchlight};
@@ -18,10 +18,12 @@ fn stable_diffusion(root: &Path) -> PathBuf {
     use diffusion_lora::folder::AnyDenoiser;
 
     let folder = root.join("base");
-    let pipeline = tiny_stable_diffusion(&["pixelated network data: none, s0"], 1).expect("a model");
+    let pipeline =
+        tiny_stable_diffusion(&["pixelated network data: none, s0"], 1).expect("a model");
     pipeline.save(&folder).expect("saved");
     if let AnyDenoiser::UNet2D(unet) = &pipeline.denoiser {
-        let control = ControlNet::from_unet(unet, vec![8, 8, 16, 16], 2).expect("a control network");
+        let control =
+            ControlNet::from_unet(unet, vec![8, 8, 16, 16], 2).expect("a control network");
         control.save(&folder.join("controlnet")).expect("saved");
     }
     folder
@@ -40,7 +42,9 @@ fn stop_in(torchlight: &Torchlight, stage: Stage, after: usize) {
     let stop = StopFlag::new();
     let result = torchlight.run(
         &mut |event: &Event| match event {
-            Event::Advanced { stage: at, done, .. } if *at == stage && *done >= after => stop.stop(),
+            Event::Advanced { stage: at, done, .. } if *at == stage && *done >= after => {
+                stop.stop()
+            }
             _ => {}
         },
         &stop,
@@ -89,7 +93,72 @@ fn stable_diffusion_from_captures_to_report() {
 
     // Other settings of a stage redo it and what follows from it.
     let other = tiny_run(root.path(), &base).configure(|config| config.evaluate.pictures = 1);
-    assert_eq!(skipped(&go(&other.build().expect("good settings"))), [true, true, true, true, true, false]);
+    assert_eq!(
+        skipped(&go(&other.build().expect("good settings"))),
+        [true, true, true, true, true, false]
+    );
+}
+
+/// Teaches the autoencoder a little, so that what it decodes has packets.
+fn learn_rows(pipeline: &mut diffusion_lora::Pipeline) {
+    use diffusion_lora::train::{RowTraining, TrainConfig, fit_row_autoencoder};
+    use nprint_codec::{Layout, RowPolicy, encode};
+    use torchlight::base::{column_weights, flip_chances};
+    use trace_image::{Canvas, Palette, render};
+
+    let diffusion_lora::folder::AnyAutoencoder::Row(model) = &mut pipeline.autoencoder else {
+        panic!("a row-wise model");
+    };
+    let layout = Layout::reference();
+    let picture = |kind: u16| {
+        let matrix = encode(&common::capture(kind, 32), &layout, RowPolicy::EveryIpPacket);
+        let canvas = Canvas { rows: 32, columns: 1088 };
+        let image = render(&matrix, &Palette::TORCHLIGHT, &canvas).expect("an image");
+        let pixels = tch::Tensor::from_slice(image.pixels()).reshape([32, 1088, 3]);
+        pixels.permute([2, 0, 1]).contiguous()
+    };
+    let rows = RowTraining {
+        groups: vec![vec![picture(0), picture(1)]],
+        weights: column_weights(&layout),
+        flips: flip_chances(&layout),
+        flip_share: 0.0,
+        latent_noise: 0.0,
+    };
+    let config = TrainConfig {
+        steps: 60,
+        batch_size: 32,
+        gradient_accumulation: 1,
+        learning_rate: 1e-2,
+        ..TrainConfig::default()
+    };
+    fit_row_autoencoder(model, &rows, &config, None, |_| std::ops::ControlFlow::Continue(()))
+        .expect("a finite loss");
+}
+
+#[test]
+fn rows_from_captures_to_report() {
+    use controlnet_canny::controlnet::AnyControlNet;
+
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let base = root.path().join("base");
+    let captions = ["pixelated network data: none, s0"];
+    let mut pipeline = tiny_row_model(&captions, 1088, 1).expect("a model");
+    learn_rows(&mut pipeline);
+    pipeline.save(&base).expect("saved");
+    let control = AnyControlNet::from_denoiser(&pipeline.denoiser, 1088, 2).expect("a network");
+    control.save(&root.path().join("control")).expect("saved");
+    let torchlight = tiny_run(root.path(), &base)
+        .control(root.path().join("control"))
+        .configure(|config| config.generate.sampler = Some(torchlight::Sampler::Unipc))
+        .build()
+        .expect("good settings");
+    let outcome = go(&torchlight);
+    assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+    assert_eq!(fs::read_dir(&outcome.captures).expect("captures").count(), 3 * 2 + 1);
+    assert!(outcome.report.is_file());
+    let losses = fs::read_to_string(root.path().join("out/02-lora/loss.csv")).expect("losses");
+    assert_eq!(losses.lines().count(), 4);
+    assert_eq!(skipped(&go(&torchlight)), [true; 6]);
 }
 
 #[test]

@@ -87,6 +87,8 @@ mod tests {
             assert_eq!(name.parse::<DeviceChoice>().expect("a name").to_string(), name);
         }
         assert_eq!("cuda".parse::<DeviceChoice>().expect("a name"), DeviceChoice::Cuda(0));
-        assert!("cuda:x".parse::<DeviceChoice>().is_err() && "gpu".parse::<DeviceChoice>().is_err());
+        assert!(
+            "cuda:x".parse::<DeviceChoice>().is_err() && "gpu".parse::<DeviceChoice>().is_err()
+        );
     }
 }

@@ -129,7 +129,8 @@ impl Config {
     /// # Errors
     /// [`Error::Setting`] for the first that will not do.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |field, value: String, expected| Err(Error::Setting { field, value, expected });
+        let refuse =
+            |field, value: String, expected| Err(Error::Setting { field, value, expected });
         if self.captures.dir.as_os_str().is_empty() {
             return refuse("captures.dir", String::new(), "the folder of the real captures");
         }
@@ -152,7 +153,11 @@ impl Config {
             }
         }
         if self.generate.parents == Some(0) {
-            return refuse("generate.parents", "0".to_owned(), "at least 1, or no such line for all");
+            return refuse(
+                "generate.parents",
+                "0".to_owned(),
+                "at least 1, or no such line for all",
+            );
         }
         let numbers = [
             ("lora.alpha", self.lora.alpha, f64::MIN_POSITIVE),
@@ -212,6 +217,9 @@ mod tests {
         assert_eq!(name("lora.learning_rate = -1.0"), "lora.learning_rate");
         assert_eq!(name("generate.guidance = nan"), "generate.guidance");
         assert_eq!(name("dataset.rows = 0"), "dataset.rows");
-        assert!(matches!(Config::default().validate(), Err(Error::Setting { field: "captures.dir", .. })));
+        assert!(matches!(
+            Config::default().validate(),
+            Err(Error::Setting { field: "captures.dir", .. })
+        ));
     }
 }

@@ -9,7 +9,7 @@ use trace_image::{FolderImage, read_image_folder};
 
 use super::Run;
 use crate::artefact::{Inputs, Manifest, write_atomic};
-use crate::model::{AnyControl, Place, attach_adapter, control_folder};
+use crate::model::{Place, attach_adapter, control_folder};
 use crate::stages::{
     ADAPTER_FILE, CAPTURES_FOLDER, GenerateJob, LOSS_FILE, LoraJob, Parent, REPORTS_FOLDER,
     RepairJob, ReportSources, generate, learn_timing, read_samples, repair_images, train_lora,
@@ -112,16 +112,14 @@ impl Run<'_> {
             let place = Place::of(config)?;
             let pipeline = place.load(&config.base.folder)?;
             attach_adapter(&pipeline, &adapter, 1.0)?;
-            let control = control_at
-                .map(|folder| AnyControl::load(&folder, place.device, place.kind))
-                .transpose()?;
+            let control = control_at.map(|folder| place.load_control(&folder)).transpose()?;
             let of = |image: &FolderImage| {
                 Parent::of(image, Some(pictures.join(format!("{}.png", image.stem()))))
             };
             let parents: Vec<Parent> = parents.iter().map(of).collect();
             let job = GenerateJob {
                 pipeline: &pipeline,
-                control: control.as_ref().map(|c| (c.as_dyn(), config.control.scale)),
+                control: control.as_ref().map(|control| (control, config.control.scale)),
                 parents: &parents,
                 settings: &config.generate,
                 dataset: &config.dataset,
@@ -289,7 +287,8 @@ fn timing(config: &Config, captures: &[PathBuf], category: Option<&str>) -> Resu
 
 /// What the report says about the run.
 fn facts(config: &Config, before: &[&Manifest]) -> Vec<(String, String)> {
-    let shown = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let shown =
+        |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let mut facts = vec![
         ("torchlight".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("seed".to_owned(), config.seed.to_string()),

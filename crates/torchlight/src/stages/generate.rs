@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use controlnet_canny::controlnet::AnyControlNet;
+use diffusion_lora::Pipeline;
 use diffusion_lora::data::{read_png, to_bytes};
 use diffusion_lora::sample::{ControlInput, SampleConfig, SampleRequest, sample};
 use diffusion_lora::schedule::{SchedulerClass, SchedulerConfig};
-use diffusion_lora::{Control, Pipeline};
 use nprint_codec::{Labels, Layout};
 use tch::{Kind, Tensor, no_grad};
 use trace_image::{
@@ -47,7 +48,7 @@ pub struct GenerateJob<'a> {
     /// The model, with adapters attached.
     pub pipeline: &'a Pipeline,
     /// The control network, and the factor on it.
-    pub control: Option<(&'a dyn Control, f64)>,
+    pub control: Option<(&'a AnyControlNet, f64)>,
     /// The parents.
     pub parents: &'a [Parent],
     /// The settings.
@@ -133,7 +134,10 @@ fn draw(
     let negatives = vec![settings.negative_prompt.as_str(); batch.len()];
     let autoencoder = pipeline.autoencoder.as_dyn();
     let condition = match job.control {
-        Some(_) => Some(conditions(batch)?.to_device(pipeline.device())),
+        Some((control, _)) => {
+            let channels = control.conditioning_channels().clamp(1, 3);
+            Some(conditions(batch)?.narrow(1, 0, channels).to_device(pipeline.device()))
+        }
         None => None,
     };
     let control = job.control.zip(condition.as_ref());
@@ -143,7 +147,7 @@ fn draw(
         latent_shape: &autoencoder.latent_shape(rows as i64, columns as i64)?,
         seeds: &batch.iter().map(|child| child.seed).collect::<Vec<_>>(),
         control: control.map(|((control, scale), condition)| ControlInput {
-            control,
+            control: control.as_dyn(),
             condition,
             scale,
         }),
@@ -177,7 +181,8 @@ fn conditions(batch: &[Draw<'_>]) -> Result<Tensor> {
         Ok(read_png(&path)?)
     };
     let edges = batch.iter().map(read).collect::<Result<Vec<_>>>()?;
-    Ok(Tensor::f_stack(&edges, 0).map_err(diffusion_lora::Error::from)?.to_kind(Kind::Float) / 255.0)
+    Ok(Tensor::f_stack(&edges, 0).map_err(diffusion_lora::Error::from)?.to_kind(Kind::Float)
+        / 255.0)
 }
 
 /// A decoded image `[3, height, width]` in about [-1, 1] as 8-bit pixels.

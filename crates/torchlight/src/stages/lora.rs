@@ -7,7 +7,8 @@ use diffusion_lora::data::{read_png, to_signed};
 use diffusion_lora::lora::{AdapterFile, Format, LoraConfig, LoraParameters};
 use diffusion_lora::schedule::NoiseSchedule;
 use diffusion_lora::train::{
-    AdamWConfig, Denoising, Examples, LearningRate, Outcome, TextConditioning, TrainConfig, Trainer,
+    AdamWConfig, Denoising, Examples, LearningRate, Material, Outcome, TextConditioning,
+    TrainConfig, Trainer,
 };
 use diffusion_lora::{Pipeline, lora::Adapter};
 use tch::{Kind, Tensor, no_grad};
@@ -69,8 +70,7 @@ pub fn train_lora(job: &LoraJob<'_>, folder: &Path, monitor: &mut Monitor<'_>) -
     let denoising = Denoising::new(
         pipeline.denoiser.as_dyn(),
         None,
-        &schedule,
-        &examples,
+        Material { examples: &examples, schedule: &schedule },
         &text,
         config.batch_size,
         config.caption_dropout,

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use nprint_codec::{Labels, Trace, write_capture};
-use protocol_repair::{AddressPlan, Payload, RepairConfig, RepairReport, Timing, TimingModel, repair};
+use protocol_repair::{
+    AddressPlan, Payload, RepairConfig, RepairReport, Timing, TimingModel, repair,
+};
 use serde::{Deserialize, Serialize};
 use trace_image::{DecodeReport, Description, FolderImage, decode_tolerant};
 
@@ -65,7 +67,7 @@ pub fn learn_timing(captures: &[Capture], category: Option<&str>) -> TimingModel
 /// Returns how many captures there are.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Codec`] where a capture cannot be written, [`Error::Repair`] for
+/// [`Error::NoUsableChild`] where every image has a problem, [`Error::Io`], [`Error::Codec`] where a capture cannot be written, [`Error::Repair`] for
 /// settings that will not do, [`Error::Stopped`].
 pub fn repair_images(
     job: &RepairJob<'_>,
@@ -93,6 +95,11 @@ pub fn repair_images(
             }
         }
         table.push((format!("{}.pcap", image.stem()), &image.labels));
+    }
+    if table.is_empty() {
+        let first =
+            monitor.problems().first().map_or("there are none".to_owned(), ToString::to_string);
+        return Err(Error::NoUsableChild { children: job.images.len(), first });
     }
     write_atomic(&captures.join("labels.csv"), labels_csv(&table).as_bytes())?;
     monitor.step(job.images.len(), job.images.len())?;

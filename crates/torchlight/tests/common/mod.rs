@@ -44,7 +44,8 @@ pub fn captures(folder: &Path) -> PathBuf {
     for i in 0..6_u16 {
         let (kind, name) = (i.rem_euclid(2), format!("c{i}.pcap"));
         write_capture(folder.join(&name), &capture(kind, 30 + i)).expect("a capture");
-        table += &format!("{name},{},s{}\n", ["none", "wireguard"][usize::from(kind)], i.div_euclid(3));
+        table +=
+            &format!("{name},{},s{}\n", ["none", "wireguard"][usize::from(kind)], i.div_euclid(3));
     }
     fs::write(folder.join("labels.csv"), table).expect("a table");
     folder.to_owned()
