@@ -64,6 +64,14 @@ pub enum Error {
         /// The image.
         path: PathBuf,
     },
+    /// A repaired capture breaks a rule, and that was not to be let through.
+    #[error("{}: {finding}", path.display())]
+    NotCompliant {
+        /// What it was made from.
+        path: PathBuf,
+        /// The first broken rule.
+        finding: String,
+    },
     /// No generated image could be made a capture of.
     #[error("none of {children} generated images holds a capture; the first: {first}")]
     NoUsableChild {

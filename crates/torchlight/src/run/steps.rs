@@ -12,8 +12,8 @@ use crate::artefact::{Inputs, Manifest, write_atomic};
 use crate::model::{Place, attach_adapter, control_folder};
 use crate::stages::{
     ADAPTER_FILE, CAPTURES_FOLDER, GenerateJob, LOSS_FILE, LoraJob, Parent, REPORTS_FOLDER,
-    RepairJob, ReportSources, generate, learn_timing, read_samples, repair_images, train_lora,
-    write_dataset, write_edges, write_report,
+    RepairInput, RepairJob, ReportSources, generate, learn_timing, read_samples, repair_images,
+    train_lora, write_dataset, write_edges, write_report,
 };
 use crate::{Capture, Config, Error, LabelSource, Result, Stage, capture_files};
 
@@ -145,12 +145,14 @@ impl Run<'_> {
             let category = chosen.or(first.map(|(category, _)| category));
             let timing = timing(config, captures, category)?;
             write_atomic(&folder.join("timing.json"), timing.to_json()?.as_bytes())?;
+            let inputs: Vec<RepairInput> = images.iter().map(RepairInput::from).collect();
             let job = RepairJob {
-                images: &images,
+                inputs: &inputs,
                 settings: &config.repair,
                 timing: &timing,
                 timing_label: category,
                 seed: config.seed,
+                strict: false,
             };
             repair_images(&job, folder, monitor)?;
             Ok(())
