@@ -94,11 +94,13 @@ pub enum Error {
         /// What the parser found.
         source: serde_json::Error,
     },
-    /// A picture of edges could not be written.
-    #[error("{}: {source}", path.display())]
+    /// A picture of edges could not be encoded.
+    #[error("edges of {width} x {height} pixels: {source}")]
     EdgePng {
-        /// The file.
-        path: PathBuf,
+        /// Columns of pixels.
+        width: usize,
+        /// Rows of pixels.
+        height: usize,
         /// What the encoder said.
         source: png::EncodingError,
     },

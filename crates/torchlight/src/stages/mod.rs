@@ -22,7 +22,7 @@ pub use children::{CHILD_COPY, CHILD_OF, CHILD_SEED, Child};
 #[cfg(feature = "diffusion")]
 pub use control::{ControlJob, train_controlnet};
 pub use dataset::write_dataset;
-pub use edges::{write_edge_png, write_edges};
+pub use edges::{edge_png, write_edge_png, write_edges};
 pub use evaluate::{ReportSources, read_samples, write_report};
 #[cfg(feature = "diffusion")]
 pub use generate::{GenerateJob, Parent, generate};
