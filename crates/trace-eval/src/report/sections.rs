@@ -147,8 +147,8 @@ pub(super) fn headers(r: &Report) -> String {
         let bits: usize = h.fields.iter().map(|f| f.synthetic.len()).sum();
         let _ = write!(
             out,
-            "<div class=header style=\"flex:{bits} 1 {}px\"><h4>{}</h4><div class=strip>",
-            bits.min(200),
+            "<div class=header style=\"flex:{bits} 1 {}\"><h4>{}</h4><div class=strip>",
+            if bits > 200 { "100%" } else { "200px" },
             escape(&h.header)
         );
         let prefix = format!("{}_", h.header);
