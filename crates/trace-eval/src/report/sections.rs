@@ -359,7 +359,9 @@ pub(super) fn pairs(r: &Report) -> String {
 pub(super) fn curves(extras: &Extras) -> String {
     let mut out = String::from("<div class=plots>");
     for c in &extras.curves {
-        let ends = c.points.first().zip(c.points.last());
+        let mut finite = c.points.iter().filter(|p| p.1.is_finite());
+        let first = finite.next();
+        let ends = first.map(|a| (a, finite.last().unwrap_or(a)));
         let text = ends.map_or_else(String::new, |(a, b)| {
             format!("{} → {} in {} steps", short(Some(a.1)), short(Some(b.1)), short(Some(b.0)))
         });
