@@ -214,7 +214,13 @@ fn made_by_noise(centre: &Centre, pair: [u16; 2], rows: usize, noise: Noise) -> 
 }
 
 /// Puts the bits of a small flow's ports right by the majority of its rows.
-fn vote(draft: &mut Draft<'_>, flow: usize, members: &[usize], fields: (Field, Field), noise: Noise) {
+fn vote(
+    draft: &mut Draft<'_>,
+    flow: usize,
+    members: &[usize],
+    fields: (Field, Field),
+    noise: Noise,
+) {
     if !(3..12).contains(&members.len()) {
         return;
     }
@@ -223,11 +229,8 @@ fn vote(draft: &mut Draft<'_>, flow: usize, members: &[usize], fields: (Field, F
     for row in members {
         let along = pair_cost(draft, noise, *row, fields, pair).1;
         let read = |field| draft.evidence.read(*row, field).value;
-        let ends = if along {
-            [read(fields.0), read(fields.1)]
-        } else {
-            [read(fields.1), read(fields.0)]
-        };
+        let ends =
+            if along { [read(fields.0), read(fields.1)] } else { [read(fields.1), read(fields.0)] };
         for (end, ones) in ends.iter().zip(&mut ones) {
             ones.iter_mut().enumerate().for_each(|(bit, n)| *n += ((end >> bit) & 1) as usize);
         }
@@ -338,7 +341,9 @@ fn orient(draft: &mut Draft<'_>, flow: usize, members: &[usize], noise: Noise) {
                 votes[usize::from(*along == flag(tcp::ACK))] += 1;
             }
         }
-        if votes[0] != votes[1] && (noise.is_clean() || votes[0].abs_diff(votes[1]) > members.len() >> 4) {
+        if votes[0] != votes[1]
+            && (noise.is_clean() || votes[0].abs_diff(votes[1]) > members.len() >> 4)
+        {
             swap = votes[1] > votes[0];
         }
     }
@@ -390,14 +395,12 @@ fn echoes(draft: &mut Draft<'_>, version: IpVersion) {
     };
     let mut known: Vec<(u32, usize)> = Vec::new();
     for (row, id) in echo.into_iter().zip(ids) {
-        let flow = match known.iter().find(|(k, _)| *k == id) {
-            Some((_, flow)) => *flow,
-            None => {
-                let flow = new_flow(draft, Transport::Icmp, [id as u16, 0]);
-                known.push((id, flow));
-                flow
-            }
-        };
+        let found = known.iter().find(|(k, _)| *k == id).map(|(_, flow)| *flow);
+        let flow = found.unwrap_or_else(|| {
+            let flow = new_flow(draft, Transport::Icmp, [id as u16, 0]);
+            known.push((id, flow));
+            flow
+        });
         let kind = draft.value(row, icmp::TYPE);
         draft.rows[row].flow = flow;
         draft.rows[row].direction = usize::from(matches!(kind, 0 | 129));
