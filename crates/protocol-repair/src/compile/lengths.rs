@@ -52,7 +52,7 @@ fn payload_grammar(draft: &Draft<'_>, row: usize) -> (u32, u32) {
 
 /// Decides IP and UDP lengths.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
-    for rows in draft.directions() {
+    for rows in draft.pooled_directions() {
         let (v4, v6): (Vec<usize>, Vec<usize>) =
             rows.into_iter().partition(|r| draft.rows[*r].stack.version == IpVersion::V4);
         let totals = settle(draft, &v4, ipv4::TOTAL_LENGTH, draft.noise);

@@ -13,7 +13,10 @@ fn settle_directions(
     field: Field,
     takes: impl Fn(&Draft<'_>, usize) -> bool,
 ) {
-    for rows in draft.directions() {
+    // A flow label names one conversation; the rest belongs to hosts.
+    let groups =
+        if field == ipv6::FLOW_LABEL { draft.directions() } else { draft.pooled_directions() };
+    for rows in groups {
         let rows: Vec<usize> = rows.into_iter().filter(|r| takes(draft, *r)).collect();
         let values = settle(draft, &rows, field, draft.noise);
         for (row, value) in rows.into_iter().zip(values) {
