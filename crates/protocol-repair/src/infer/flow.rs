@@ -141,6 +141,9 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
             .iter()
             .map(|c| {
                 let first = pair_cost(draft, noise, members[0], (source, destination), c.ports).0;
+                if made_by_noise(c, pair, members.len(), noise) {
+                    return 0.0;
+                }
                 let near = members.iter().all(|m| c.near(*m));
                 let share = (c.rows as f32 / rows.len() as f32).max(if near { 0.15 } else { 0.0 });
                 members.len() as f32 * (first - share.ln())
@@ -199,8 +202,25 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
     }
 }
 
+/// Whether wrong bits of a frequent pair make `rows` rows of another pair likely.
+fn made_by_noise(centre: &Centre, pair: [u16; 2], rows: usize, noise: Noise) -> bool {
+    let [a, b] = centre.ports;
+    let wrong = |p: u16, q: u16| (p ^ pair[0]).count_ones() + (q ^ pair[1]).count_ones();
+    let distance = wrong(a, b).min(wrong(b, a)) as f32;
+    // With equal ports either one may be the wrong one.
+    let ways = if a == b { distance.exp2() } else { 1.0 };
+    let expected = centre.rows as f32 * ways * (-noise.bit_cost * distance).exp();
+    distance >= 1.0 && expected >= 0.05 && (rows as f32) <= 2.5 * expected + 2.0
+}
+
 /// Puts the bits of a small flow's ports right by the majority of its rows.
-fn vote(draft: &mut Draft<'_>, flow: usize, members: &[usize], fields: (Field, Field), noise: Noise) {
+fn vote(
+    draft: &mut Draft<'_>,
+    flow: usize,
+    members: &[usize],
+    fields: (Field, Field),
+    noise: Noise,
+) {
     if !(3..12).contains(&members.len()) {
         return;
     }
@@ -209,11 +229,8 @@ fn vote(draft: &mut Draft<'_>, flow: usize, members: &[usize], fields: (Field, F
     for row in members {
         let along = pair_cost(draft, noise, *row, fields, pair).1;
         let read = |field| draft.evidence.read(*row, field).value;
-        let ends = if along {
-            [read(fields.0), read(fields.1)]
-        } else {
-            [read(fields.1), read(fields.0)]
-        };
+        let ends =
+            if along { [read(fields.0), read(fields.1)] } else { [read(fields.1), read(fields.0)] };
         for (end, ones) in ends.iter().zip(&mut ones) {
             ones.iter_mut().enumerate().for_each(|(bit, n)| *n += ((end >> bit) & 1) as usize);
         }
@@ -324,7 +341,9 @@ fn orient(draft: &mut Draft<'_>, flow: usize, members: &[usize], noise: Noise) {
                 votes[usize::from(*along == flag(tcp::ACK))] += 1;
             }
         }
-        if votes[0] != votes[1] && (noise.is_clean() || votes[0].abs_diff(votes[1]) > members.len() >> 4) {
+        if votes[0] != votes[1]
+            && (noise.is_clean() || votes[0].abs_diff(votes[1]) > members.len() >> 4)
+        {
             swap = votes[1] > votes[0];
         }
     }
@@ -376,14 +395,12 @@ fn echoes(draft: &mut Draft<'_>, version: IpVersion) {
     };
     let mut known: Vec<(u32, usize)> = Vec::new();
     for (row, id) in echo.into_iter().zip(ids) {
-        let flow = match known.iter().find(|(k, _)| *k == id) {
-            Some((_, flow)) => *flow,
-            None => {
-                let flow = new_flow(draft, Transport::Icmp, [id as u16, 0]);
-                known.push((id, flow));
-                flow
-            }
-        };
+        let found = known.iter().find(|(k, _)| *k == id).map(|(_, flow)| *flow);
+        let flow = found.unwrap_or_else(|| {
+            let flow = new_flow(draft, Transport::Icmp, [id as u16, 0]);
+            known.push((id, flow));
+            flow
+        });
         let kind = draft.value(row, icmp::TYPE);
         draft.rows[row].flow = flow;
         draft.rows[row].direction = usize::from(matches!(kind, 0 | 129));

@@ -28,7 +28,8 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             }
             // Both sides are evidence: agreeing bits cost nothing.
             let evidence = draft.evidence;
-            let cost = evidence.cost(noise, first, ipv4::ID, id.value & id.known)
+            let cost = evidence
+                .cost(noise, first, ipv4::ID, id.value & id.known)
                 .min(evidence.cost(noise, first, ipv4::ID, id.value | !id.known))
                 + 0.5 * evidence.cost(noise, first, ipv4::TTL, ttl.value).min(4.0)
                 + evidence.cost(noise, first, ipv4::MORE_FRAGMENTS, 1)
@@ -68,7 +69,7 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
 
 /// Decides don't-fragment: of whole packets per direction of a flow, of fragments one by one.
 pub(crate) fn dont_fragment(draft: &mut Draft<'_>) {
-    for rows in draft.directions() {
+    for rows in draft.pooled_directions() {
         let whole: Vec<usize> = rows
             .into_iter()
             .filter(|r| {

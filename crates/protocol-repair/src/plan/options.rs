@@ -42,7 +42,7 @@ pub(crate) fn is_legal(layout: &[(u8, u8)], syn: bool) -> bool {
         2 => *length == 4 && syn,
         3 => *length == 3 && syn,
         4 => *length == 2 && syn,
-        5 => !syn && *length > 2 && (*length - 2) % 8 == 0,
+        5 => !syn && *length > 2 && (*length - 2).is_multiple_of(8),
         8 => *length == 10,
         _ => true,
     })
@@ -91,8 +91,8 @@ fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
     let mut known: Vec<(Layout, usize)> = Vec::new();
     let mut shown: Vec<Option<Layout>> = Vec::with_capacity(rows.len());
     for row in rows {
-        let layout = legal_as_it_stands(draft, *row, syn)
-            .filter(|l| noise.is_clean() || is_ordinary(l));
+        let layout =
+            legal_as_it_stands(draft, *row, syn).filter(|l| noise.is_clean() || is_ordinary(l));
         if let Some(layout) = &layout {
             match known.iter_mut().find(|(l, _)| l == layout) {
                 Some((_, n)) => *n += 1,
@@ -102,10 +102,8 @@ fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
         shown.push(layout);
     }
     let trusted = noise.is_clean() && draft.evidence.is_certain();
-    let mut candidates: Vec<(Layout, f32)> = known
-        .iter()
-        .map(|(l, n)| (l.clone(), (rows.len() as f32 / *n as f32).ln()))
-        .collect();
+    let mut candidates: Vec<(Layout, f32)> =
+        known.iter().map(|(l, n)| (l.clone(), (rows.len() as f32 / *n as f32).ln())).collect();
     for template in templates(syn) {
         if !known.iter().any(|(l, _)| *l == template) {
             candidates.push((template, (rows.len() as f32).ln() + 3.0));
@@ -152,7 +150,9 @@ fn settle_syn_values(draft: &mut Draft<'_>, rows: &[usize]) {
 fn legal_as_it_stands(draft: &Draft<'_>, row: usize, syn: bool) -> Option<Layout> {
     let cells = draft.evidence.soft().cells().row(row);
     let bytes = cells.bytes(tcp::OPTIONS);
-    if bytes.len() % 4 != 0 || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32) {
+    if !bytes.len().is_multiple_of(4)
+        || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32)
+    {
         return None;
     }
     let columns = TCP_OPTIONS_COLUMN..TCP_OPTIONS_COLUMN + 320;
