@@ -150,12 +150,9 @@ fn disturb(cells: &TernaryMatrix, mode: &str, seed: u64) -> TernaryMatrix {
     let Some((kind, rate)) = mode.split_once(':') else { return cells.clone() };
     let rate: f64 = rate.parse().unwrap_or(0.0);
     let fields: Vec<Field> = match kind {
-        "ports" => vec![
-            tcp::SOURCE_PORT,
-            tcp::DESTINATION_PORT,
-            udp::SOURCE_PORT,
-            udp::DESTINATION_PORT,
-        ],
+        "ports" => {
+            vec![tcp::SOURCE_PORT, tcp::DESTINATION_PORT, udp::SOURCE_PORT, udp::DESTINATION_PORT]
+        }
         "numbers" => vec![tcp::SEQ, tcp::ACK_NUMBER],
         _ => cells.layout().fields().map(|f| f.0).collect(),
     };

@@ -121,7 +121,11 @@ fn transport(d: &Dissection<'_>, found: &mut impl FnMut(CheckRule, i64, i64)) {
                 found(CheckRule::TcpOptions, if legal { area } else { -1 }, area);
                 // SYN with FIN or RST, or none of the flags that every packet has one of.
                 let wrong = flags & 3 == 3 || flags & 6 == 6 || flags & 0b1_0110 == 0;
-                found(CheckRule::TcpFlags, if wrong { 0x10 } else { i64::from(flags) }, flags.into());
+                found(
+                    CheckRule::TcpFlags,
+                    if wrong { 0x10 } else { i64::from(flags) },
+                    flags.into(),
+                );
             }
         }
         TransportKind::Udp if d.transport.len() == 8 && !fragment => {
@@ -185,9 +189,10 @@ fn handshake(
         (0b0_0010, _) => {
             open.insert(key, Handshake::Opened { isn: seq, by_lower: lower });
         }
-        (0b1_0010, Some(Handshake::Opened { isn, by_lower } | Handshake::Answered { isn, by_lower, .. }))
-            if by_lower != lower =>
-        {
+        (
+            0b1_0010,
+            Some(Handshake::Opened { isn, by_lower } | Handshake::Answered { isn, by_lower, .. }),
+        ) if by_lower != lower => {
             found(CheckRule::HandshakeAnswer, i64::from(isn.wrapping_add(1)), i64::from(ack));
             open.insert(key, Handshake::Answered { isn, answer: seq, by_lower });
         }

@@ -34,7 +34,9 @@ pub enum Error {
         start_ns: i64,
     },
     /// A subnet is too small for the hosts of a trace.
-    #[error("the {side} subnet of IPv{version} leaves {host_bits} host bits; at least {needed} are needed")]
+    #[error(
+        "the {side} subnet of IPv{version} leaves {host_bits} host bits; at least {needed} are needed"
+    )]
     Subnet {
         /// Which side, `initiator` or `responder`.
         side: &'static str,

@@ -108,7 +108,9 @@ impl<'a> Evidence<'a> {
     /// Cost in nats of the field having `value`.
     pub(crate) fn cost(&self, noise: Noise, row: usize, field: Field, value: u32) -> f32 {
         let bits = usize::from(field.bits.min(32));
-        self.layout().column_of(field).map_or(0.0, |c| self.cost_columns(noise, row, c, bits, value))
+        self.layout()
+            .column_of(field)
+            .map_or(0.0, |c| self.cost_columns(noise, row, c, bits, value))
     }
 
     /// Cost in nats of at most 32 cells from `column` on having `value`. A vacant cell says

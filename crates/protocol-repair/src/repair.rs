@@ -84,7 +84,11 @@ pub fn repair(soft: &SoftMatrix, config: &RepairConfig) -> Result<(Trace, Repair
 
 fn validate(config: &RepairConfig, rows: usize) -> Result<()> {
     let same = |what, found| {
-        if found == rows { Ok(()) } else { Err(Error::SourceLength { what, expected: rows, found }) }
+        if found == rows {
+            Ok(())
+        } else {
+            Err(Error::SourceLength { what, expected: rows, found })
+        }
     };
     match &config.addresses {
         AddressPlan::Keep(trace) => same("addresses", dissect_all(trace).len())?,

@@ -185,7 +185,8 @@ pub(crate) fn report(
         }
     }
     let columns = layout.columns();
-    let trust: u64 = soft.confidence()[..result.rows() * columns].iter().map(|c| u64::from(*c)).sum();
+    let trust: u64 =
+        soft.confidence()[..result.rows() * columns].iter().map(|c| u64::from(*c)).sum();
     changes.add_rule("checksums", checksum_cells);
     let mut packets_by_protocol = BTreeMap::new();
     for facts in &draft.rows {

@@ -39,7 +39,13 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "header stack",
         reads: &[],
-        writes: &[Stack, F(ipv4::VERSION), F(ipv4::PROTOCOL), F(ipv6::VERSION), F(ipv6::NEXT_HEADER)],
+        writes: &[
+            Stack,
+            F(ipv4::VERSION),
+            F(ipv4::PROTOCOL),
+            F(ipv6::VERSION),
+            F(ipv6::NEXT_HEADER),
+        ],
         apply: infer::stack::apply,
     },
     Rule {
@@ -129,12 +135,7 @@ pub(crate) const RULES: &[Rule] = &[
             F(tcp::RST),
             F(icmp::TYPE),
         ],
-        writes: &[
-            PayloadLength,
-            F(ipv4::TOTAL_LENGTH),
-            F(ipv6::PAYLOAD_LENGTH),
-            F(udp::LENGTH),
-        ],
+        writes: &[PayloadLength, F(ipv4::TOTAL_LENGTH), F(ipv6::PAYLOAD_LENGTH), F(udp::LENGTH)],
         apply: compile::lengths::apply,
     },
     Rule {
@@ -161,12 +162,7 @@ pub(crate) const RULES: &[Rule] = &[
         writes: &[F(icmp::REST)],
         apply: compile::icmp::rest,
     },
-    Rule {
-        name: "times",
-        reads: &[Flow, PayloadLength],
-        writes: &[Time],
-        apply: timing::apply,
-    },
+    Rule { name: "times", reads: &[Flow, PayloadLength], writes: &[Time], apply: timing::apply },
     Rule {
         name: "tcp option numbers",
         reads: &[

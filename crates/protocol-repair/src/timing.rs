@@ -146,7 +146,12 @@ impl TimingModel {
                 ("quantiles", model.quantiles.len(), CLASSES * CONTEXTS * LEVELS.len()),
             ] {
                 if count != expected {
-                    return Err(Error::TimingShape { label: label.to_owned(), what, count, expected });
+                    return Err(Error::TimingShape {
+                        label: label.to_owned(),
+                        what,
+                        count,
+                        expected,
+                    });
                 }
             }
         }
@@ -216,7 +221,8 @@ impl Gaps {
                             .filter_map(|c| self.gaps.get(&(c, context)))
                             .map(|g| g.len() as u32)
                             .sum();
-                        let lean = if total == 0 { 1.0 / 6.0 } else { f64::from(any) / f64::from(total) };
+                        let lean =
+                            if total == 0 { 1.0 / 6.0 } else { f64::from(any) / f64::from(total) };
                         f64::from(own.unwrap_or(0)) + 2.0 * lean
                     })
                     .collect();
@@ -277,7 +283,10 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
         Timing::Keep(times) => {
             let mut last = 0;
             for (row, facts) in draft.rows.iter_mut().enumerate() {
-                let own = times.get(row).zip(times.first()).map_or(0, |(t, first)| t.saturating_sub(*first));
+                let own = times
+                    .get(row)
+                    .zip(times.first())
+                    .map_or(0, |(t, first)| t.saturating_sub(*first));
                 last = last.max(own.max(0) as u64);
                 facts.time_ns = last;
             }

@@ -68,8 +68,7 @@ pub(crate) fn ends(draft: &Draft<'_>, row: usize, source: Option<&Dissection<'_>
         && d.version == facts.stack.version
     {
         let at = if d.version == IpVersion::V4 { 12..20 } else { 8..40 };
-        if let Some((source, destination)) =
-            d.ip.get(at).map(|both| both.split_at(both.len() >> 1))
+        if let Some((source, destination)) = d.ip.get(at).map(|both| both.split_at(both.len() >> 1))
         {
             ends.source = wide(source);
             ends.destination = wide(destination);

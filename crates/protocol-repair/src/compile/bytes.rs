@@ -184,9 +184,8 @@ impl Maker<'_> {
                 frame.extend(ends.destination());
                 if extension_bytes > 0 {
                     let made = self.extension(row);
-                    let kept = source
-                        .map(|s| s.0.extensions)
-                        .filter(|e| e.len() == 8 && e[0] == made[0]);
+                    let kept =
+                        source.map(|s| s.0.extensions).filter(|e| e.len() == 8 && e[0] == made[0]);
                     frame.extend(kept.unwrap_or(&made));
                 }
             }
@@ -212,8 +211,16 @@ impl Maker<'_> {
         self.checksums(row, ends, source, frame, [ip_at, transport_at, payload_at], whole);
         if let Some((d, bytes, original)) = source {
             // Link-layer padding of a short frame.
-            let end = d.link.len() + d.ip.len() + d.extensions.len() + d.transport.len() + d.payload_length;
-            if whole && *original as usize == bytes.len() && end < bytes.len() && frame.len() + bytes.len() - end <= 60 {
+            let end = d.link.len()
+                + d.ip.len()
+                + d.extensions.len()
+                + d.transport.len()
+                + d.payload_length;
+            if whole
+                && *original as usize == bytes.len()
+                && end < bytes.len()
+                && frame.len() + bytes.len() - end <= 60
+            {
                 frame.extend(&bytes[end..]);
             }
         }
@@ -271,7 +278,8 @@ impl Maker<'_> {
             Transport::Icmp => self.make_icmp(row, ends, trace, frame, length),
             Transport::Fragment => {
                 let datagram = facts.first_fragment.map_or(&[][..], |f| &self.datagrams[f]);
-                let at = (8 * self.draft.value(row, ipv4::FRAGMENT_OFFSET) as usize).saturating_sub(8);
+                let at =
+                    (8 * self.draft.value(row, ipv4::FRAGMENT_OFFSET) as usize).saturating_sub(8);
                 let rest = datagram.get(at..).unwrap_or_default();
                 frame.extend(&rest[..rest.len().min(length)]);
             }
@@ -297,7 +305,14 @@ impl Maker<'_> {
         }
     }
 
-    fn make_icmp(&mut self, row: usize, ends: &Ends, trace: &Trace, frame: &mut Vec<u8>, length: usize) {
+    fn make_icmp(
+        &mut self,
+        row: usize,
+        ends: &Ends,
+        trace: &Trace,
+        frame: &mut Vec<u8>,
+        length: usize,
+    ) {
         let draft = self.draft;
         let facts = draft.rows[row];
         let (kind, v6) = (draft.value(row, icmp::TYPE), facts.stack.version == IpVersion::V6);
@@ -437,7 +452,8 @@ impl Maker<'_> {
             // 0 would mean "no checksum"; RFC 768.
             sum = 0xffff;
         }
-        frame[transport_at + field_at..transport_at + field_at + 2].copy_from_slice(&sum.to_be_bytes());
+        frame[transport_at + field_at..transport_at + field_at + 2]
+            .copy_from_slice(&sum.to_be_bytes());
     }
 }
 

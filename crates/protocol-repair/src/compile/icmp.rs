@@ -24,7 +24,9 @@ pub(crate) fn rest(draft: &mut Draft<'_>) {
             let evidence = if trusted { reading.value } else { 0 };
             let kind = draft.value(row, icmp::TYPE);
             let value = match (draft.rows[row].stack.version, kind) {
-                (IpVersion::V4, 3) if draft.value(row, icmp::CODE) == 4 && evidence & 0xffff == 0 => {
+                (IpVersion::V4, 3)
+                    if draft.value(row, icmp::CODE) == 4 && evidence & 0xffff == 0 =>
+                {
                     evidence | 1400
                 }
                 (IpVersion::V6, 2) => evidence.max(1280),

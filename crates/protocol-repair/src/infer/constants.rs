@@ -8,7 +8,11 @@ use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp};
 /// Hop limit that a packet gets where the evidence says 0.
 const DEFAULT_HOPS: u32 = 64;
 
-fn settle_directions(draft: &mut Draft<'_>, field: Field, takes: impl Fn(&Draft<'_>, usize) -> bool) {
+fn settle_directions(
+    draft: &mut Draft<'_>,
+    field: Field,
+    takes: impl Fn(&Draft<'_>, usize) -> bool,
+) {
     for rows in draft.directions() {
         let rows: Vec<usize> = rows.into_iter().filter(|r| takes(draft, *r)).collect();
         let values = settle(draft, &rows, field, draft.noise);

@@ -200,7 +200,13 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
 }
 
 /// Puts the bits of a small flow's ports right by the majority of its rows.
-fn vote(draft: &mut Draft<'_>, flow: usize, members: &[usize], fields: (Field, Field), noise: Noise) {
+fn vote(
+    draft: &mut Draft<'_>,
+    flow: usize,
+    members: &[usize],
+    fields: (Field, Field),
+    noise: Noise,
+) {
     if !(3..12).contains(&members.len()) {
         return;
     }
@@ -209,11 +215,8 @@ fn vote(draft: &mut Draft<'_>, flow: usize, members: &[usize], fields: (Field, F
     for row in members {
         let along = pair_cost(draft, noise, *row, fields, pair).1;
         let read = |field| draft.evidence.read(*row, field).value;
-        let ends = if along {
-            [read(fields.0), read(fields.1)]
-        } else {
-            [read(fields.1), read(fields.0)]
-        };
+        let ends =
+            if along { [read(fields.0), read(fields.1)] } else { [read(fields.1), read(fields.0)] };
         for (end, ones) in ends.iter().zip(&mut ones) {
             ones.iter_mut().enumerate().for_each(|(bit, n)| *n += ((end >> bit) & 1) as usize);
         }
@@ -324,7 +327,9 @@ fn orient(draft: &mut Draft<'_>, flow: usize, members: &[usize], noise: Noise) {
                 votes[usize::from(*along == flag(tcp::ACK))] += 1;
             }
         }
-        if votes[0] != votes[1] && (noise.is_clean() || votes[0].abs_diff(votes[1]) > members.len() >> 4) {
+        if votes[0] != votes[1]
+            && (noise.is_clean() || votes[0].abs_diff(votes[1]) > members.len() >> 4)
+        {
             swap = votes[1] > votes[0];
         }
     }

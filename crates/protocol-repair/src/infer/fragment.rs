@@ -28,7 +28,8 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             }
             // Both sides are evidence: agreeing bits cost nothing.
             let evidence = draft.evidence;
-            let cost = evidence.cost(noise, first, ipv4::ID, id.value & id.known)
+            let cost = evidence
+                .cost(noise, first, ipv4::ID, id.value & id.known)
                 .min(evidence.cost(noise, first, ipv4::ID, id.value | !id.known))
                 + 0.5 * evidence.cost(noise, first, ipv4::TTL, ttl.value).min(4.0)
                 + evidence.cost(noise, first, ipv4::MORE_FRAGMENTS, 1)

@@ -22,8 +22,7 @@ enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 6] =
-        [Self::Ack, Self::Fin, Self::Syn, Self::SynAck, Self::Rst, Self::RstAck];
+    const ALL: [Self; 6] = [Self::Ack, Self::Fin, Self::Syn, Self::SynAck, Self::Rst, Self::RstAck];
 
     /// ACK, RST, SYN, FIN.
     const fn bits(self) -> [u32; 4] {
@@ -75,7 +74,9 @@ const STATES: [State; 8] = [
 
 /// Where `event` from side `direction` leads, and what the step costs; `None` where it is illegal.
 fn step(state: State, event: Event, direction: usize, has_data: bool) -> Option<(State, f32)> {
-    use State::{Answered, Closed, ClosingInitiator, ClosingResponder, Open, Opening, Reset, Start};
+    use State::{
+        Answered, Closed, ClosingInitiator, ClosingResponder, Open, Opening, Reset, Start,
+    };
     let cost = event.prior();
     let next = match (state, event) {
         (Start | Closed | Reset, Event::Syn) if direction == 0 => Opening,
@@ -102,15 +103,28 @@ fn step(state: State, event: Event, direction: usize, has_data: bool) -> Option<
             let late = if direction == 1 && has_data { 2.0 } else { 0.0 };
             return Some((ClosingResponder, cost + late));
         }
-        (ClosingInitiator, Event::Fin) => if direction == 0 { ClosingInitiator } else { Closed },
-        (ClosingResponder, Event::Fin) => if direction == 1 { ClosingResponder } else { Closed },
+        (ClosingInitiator, Event::Fin) => {
+            if direction == 0 {
+                ClosingInitiator
+            } else {
+                Closed
+            }
+        }
+        (ClosingResponder, Event::Fin) => {
+            if direction == 1 {
+                ClosingResponder
+            } else {
+                Closed
+            }
+        }
         (Closed, Event::Ack | Event::Fin) => {
             return Some((Closed, cost + if has_data { 2.0 } else { 0.2 }));
         }
         (Opening | Answered, Event::Rst | Event::RstAck) => Reset,
-        (Start | Open | ClosingInitiator | ClosingResponder | Closed | Reset, Event::Rst | Event::RstAck) => {
-            Reset
-        }
+        (
+            Start | Open | ClosingInitiator | ClosingResponder | Closed | Reset,
+            Event::Rst | Event::RstAck,
+        ) => Reset,
         // Packets that crossed a reset on the way.
         (Reset, Event::Ack | Event::Fin) => return Some((Reset, cost + 1.0)),
         _ => return None,
@@ -171,7 +185,9 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
     }
     let mut connection = 0;
     for (row, (event, previous)) in rows.iter().zip(path) {
-        if event == Event::Syn && !matches!(STATES[previous], State::Start | State::Opening | State::Answered) {
+        if event == Event::Syn
+            && !matches!(STATES[previous], State::Start | State::Opening | State::Answered)
+        {
             connection += 1;
         }
         draft.rows[*row].connection = connection;

@@ -80,8 +80,7 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
             Some(expected) if own == expected => own,
             Some(expected) => {
                 let forward = own.wrapping_sub(expected) < 4 * STEP;
-                let wrong =
-                    draft.evidence.cost(noise, *row, ipv4::ID, u32::from(expected)) + 1.0;
+                let wrong = draft.evidence.cost(noise, *row, ipv4::ID, u32::from(expected)) + 1.0;
                 let jump = if forward { 4.0 } else { 12.0 };
                 if readings[i].is_full() && jump < wrong && supported(own) { own } else { expected }
             }

@@ -91,8 +91,8 @@ fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
     let mut known: Vec<(Layout, usize)> = Vec::new();
     let mut shown: Vec<Option<Layout>> = Vec::with_capacity(rows.len());
     for row in rows {
-        let layout = legal_as_it_stands(draft, *row, syn)
-            .filter(|l| noise.is_clean() || is_ordinary(l));
+        let layout =
+            legal_as_it_stands(draft, *row, syn).filter(|l| noise.is_clean() || is_ordinary(l));
         if let Some(layout) = &layout {
             match known.iter_mut().find(|(l, _)| l == layout) {
                 Some((_, n)) => *n += 1,
@@ -102,10 +102,8 @@ fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
         shown.push(layout);
     }
     let trusted = noise.is_clean() && draft.evidence.is_certain();
-    let mut candidates: Vec<(Layout, f32)> = known
-        .iter()
-        .map(|(l, n)| (l.clone(), (rows.len() as f32 / *n as f32).ln()))
-        .collect();
+    let mut candidates: Vec<(Layout, f32)> =
+        known.iter().map(|(l, n)| (l.clone(), (rows.len() as f32 / *n as f32).ln())).collect();
     for template in templates(syn) {
         if !known.iter().any(|(l, _)| *l == template) {
             candidates.push((template, (rows.len() as f32).ln() + 3.0));
