@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use trace_eval::report::Extras;
+use trace_eval::report::{Extras, Picture, PictureRow};
 use trace_eval::{EvalConfig, Sample, evaluate};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,10 +36,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     for finding in &report.summary {
         eprintln!("{:24} {:>8}  {}", finding.title, finding.value, finding.text);
     }
-    for path in report.write(Path::new(out), &Extras::default())? {
+    let extras = Extras {
+        title: "Folder against folder".to_owned(),
+        subtitle: format!("{} beside {}", arguments[1], arguments[0]),
+        pictures: pictures()?,
+        ..Extras::default()
+    };
+    for path in report.write(Path::new(out), &extras)? {
         eprintln!("{}", path.display());
     }
     Ok(())
+}
+
+/// The PNG files of the folder that `PICTURES` names, in one row.
+fn pictures() -> Result<Vec<PictureRow>, Box<dyn Error>> {
+    let Some(folder) = std::env::var_os("PICTURES") else { return Ok(Vec::new()) };
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let picture = |path: &PathBuf| -> Result<Picture, Box<dyn Error>> {
+        let caption = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+        Ok(Picture { caption, png: std::fs::read(path)? })
+    };
+    let pictures = paths.iter().map(picture).collect::<Result<_, _>>()?;
+    Ok(vec![PictureRow { title: "Pictures".to_owned(), pictures }])
 }
 
 fn read_folder(folder: &Path) -> Result<Vec<Sample>, Box<dyn Error>> {

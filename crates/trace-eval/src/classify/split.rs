@@ -82,7 +82,9 @@ pub fn grouped_folds(
     }
     let classes = labels.iter().max().map_or(0, |m| m + 1);
     let mut totals = vec![0_usize; classes];
-    labels.iter().for_each(|l| totals[*l] += 1);
+    for l in labels {
+        totals[*l] += 1;
+    }
     let mut by_group: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (sample, group) in groups.iter().enumerate() {
         by_group.entry(*group).or_default().push(sample);

@@ -12,9 +12,14 @@ pub struct SequenceFeatures {
     pub values: Vec<f64>,
 }
 
-/// Silence that ends a burst. Units: nanoseconds.
-const BURST_GAP_NS: i64 = 50_000_000;
-const LENGTH_BOUNDS_BYTES: [u32; 8] = [60, 100, 200, 400, 800, 1200, 1350, 1420];
+/// Silences that end a burst, in milliseconds (for names) and nanoseconds.
+const BURST_PAUSES: [(u32, i64); 4] =
+    [(10, 10_000_000), (50, 50_000_000), (200, 200_000_000), (1000, 1_000_000_000)];
+/// Equal slices that the time of a capture is cut into.
+const SLICES: usize = 16;
+/// Width of a length bucket; the last one holds everything longer. Units: bytes.
+const BUCKET_BYTES: u32 = 64;
+const BUCKETS: usize = 25;
 const QUANTILES: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
 
 /// Features of the first `packets` IP packets. A capture without packets has all features 0.
@@ -37,6 +42,7 @@ pub fn sequence_features(trace: &Trace, packets: usize) -> SequenceFeatures {
     out.directions(&facts);
     out.times(&facts);
     out.bursts(&facts);
+    out.slices(&facts);
     out.stacks(&facts);
     out
 }
@@ -68,9 +74,9 @@ impl SequenceFeatures {
             let mut values: Vec<f64> = of.iter().map(|l| f64::from(*l)).collect();
             self.moments(&format!("length {way} bytes"), &mut values);
             if up.is_some() {
-                let mut buckets = [0_usize; LENGTH_BOUNDS_BYTES.len() + 1];
+                let mut buckets = [0_usize; BUCKETS];
                 for length in &of {
-                    buckets[LENGTH_BOUNDS_BYTES.partition_point(|b| b < length)] += 1;
+                    buckets[(length.div_euclid(BUCKET_BYTES) as usize).min(BUCKETS - 1)] += 1;
                 }
                 for (i, count) in buckets.iter().enumerate() {
                     self.push(format!("length {way} bucket {i} share"), share(*count, facts.len()));
@@ -149,25 +155,49 @@ impl SequenceFeatures {
     }
 
     fn bursts(&mut self, facts: &[Facts]) {
-        let bursts: Vec<&[Facts]> =
-            facts.chunk_by(|a, b| b.time_ns.saturating_sub(a.time_ns) < BURST_GAP_NS).collect();
-        self.push("bursts per packet", share(bursts.len(), facts.len()));
-        let each = |f: &dyn Fn(&[Facts]) -> f64| bursts.iter().map(|b| f(b)).collect::<Vec<f64>>();
-        self.moments("burst packets", &mut each(&|b| b.len() as f64));
-        let mut bytes =
-            each(&|b| b.iter().map(|f| f64::from(f.ip_bytes)).sum::<f64>().max(1.0).log10());
-        self.moments("burst log10 bytes", &mut bytes);
-        let seconds = |b: &[Facts]| {
-            let ends = b.first().zip(b.last());
-            ends.map_or(0.0, |(a, z)| z.time_ns.saturating_sub(a.time_ns) as f64 / 1e9)
-        };
-        self.moments("burst s", &mut each(&seconds));
-        let mut pauses: Vec<f64> = bursts
-            .windows(2)
-            .filter_map(|p| Some(p[1].first()?.time_ns.saturating_sub(p[0].last()?.time_ns)))
-            .map(|ns| (ns as f64 / 1e9).max(1e-6).log10())
-            .collect();
-        self.moments("pause log10 s", &mut pauses);
+        for (pause_ms, pause_ns) in BURST_PAUSES {
+            let bursts: Vec<&[Facts]> =
+                facts.chunk_by(|a, b| b.time_ns.saturating_sub(a.time_ns) < pause_ns).collect();
+            let name = format!("burst ({pause_ms} ms)");
+            self.push(format!("{name} per packet"), share(bursts.len(), facts.len()));
+            let each =
+                |f: &dyn Fn(&[Facts]) -> f64| bursts.iter().map(|b| f(b)).collect::<Vec<f64>>();
+            self.moments(&format!("{name} packets"), &mut each(&|b| b.len() as f64));
+            let bytes = |b: &[Facts]| b.iter().map(|f| f64::from(f.ip_bytes)).sum::<f64>();
+            self.moments(&format!("{name} log10 bytes"), &mut each(&|b| bytes(b).max(1.0).log10()));
+            let largest = each(&bytes).into_iter().fold(0.0, f64::max);
+            self.push(format!("{name} largest log10 bytes"), largest.max(1.0).log10());
+            let seconds = |b: &[Facts]| {
+                let ends = b.first().zip(b.last());
+                ends.map_or(0.0, |(a, z)| z.time_ns.saturating_sub(a.time_ns) as f64 / 1e9)
+            };
+            self.moments(&format!("{name} s"), &mut each(&seconds));
+            let mut pauses: Vec<f64> = bursts
+                .windows(2)
+                .filter_map(|p| Some(p[1].first()?.time_ns.saturating_sub(p[0].last()?.time_ns)))
+                .map(|ns| (ns as f64 / 1e9).max(1e-6).log10())
+                .collect();
+            self.moments(&format!("{name} pause log10 s"), &mut pauses);
+        }
+    }
+
+    /// Packets in equal slices of time, as shares, in order and sorted: how even the capture runs.
+    fn slices(&mut self, facts: &[Facts]) {
+        let mut slices = [0_usize; SLICES];
+        if let (Some(first), Some(last)) = (facts.first(), facts.last()) {
+            let span = last.time_ns.saturating_sub(first.time_ns).max(1) as f64;
+            for f in facts {
+                let part = f.time_ns.saturating_sub(first.time_ns) as f64 / span;
+                slices[((part.max(0.0) * SLICES as f64) as usize).min(SLICES - 1)] += 1;
+            }
+        }
+        for (i, count) in slices.iter().enumerate() {
+            self.push(format!("packets in time slice {i} share"), share(*count, facts.len()));
+        }
+        slices.sort_unstable();
+        for (i, count) in slices.iter().enumerate() {
+            self.push(format!("packets in sorted slice {i} share"), share(*count, facts.len()));
+        }
     }
 
     fn stacks(&mut self, facts: &[Facts]) {

@@ -1,7 +1,7 @@
 //! Plots as inline SVG; colours come from the page, so they follow light and dark.
 
 use super::number::{escape, short};
-use super::{Curve, Distribution, Score};
+use super::{Better, Curve, Distribution, Score};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 460.0;
@@ -157,7 +157,7 @@ pub(super) fn curve(c: &Curve) -> String {
     out
 }
 
-/// A score between its reference points, on one line.
+/// A score between its reference points, on one line; square-root scale for distances.
 pub(super) fn scale(s: &Score) -> String {
     let marks = [
         ("random", s.random),
@@ -176,7 +176,10 @@ pub(super) fn scale(s: &Score) -> String {
     );
     for (class, value) in marks {
         if let Some(v) = value {
-            let x = 6.0 + 208.0 * (v - low) / (high - low);
+            // Distances crowd near 0, where the question is decided: a square root spreads them.
+            let part = (v - low) / (high - low);
+            let part = if s.better == Better::Lower { part.sqrt() } else { part };
+            let x = 6.0 + 208.0 * part;
             let _ = if class == "synthetic" {
                 write!(
                     out,

@@ -147,8 +147,8 @@ pub(super) fn headers(r: &Report) -> String {
         let bits: usize = h.fields.iter().map(|f| f.synthetic.len()).sum();
         let _ = write!(
             out,
-            "<div class=header style=\"flex:{bits} 1 {}px\"><h4>{}</h4><div class=strip>",
-            bits.min(200),
+            "<div class=header style=\"flex:{bits} 1 {}\"><h4>{}</h4><div class=strip>",
+            if bits > 200 { "100%" } else { "200px" },
             escape(&h.header)
         );
         let prefix = format!("{}_", h.header);
@@ -239,9 +239,9 @@ pub(super) fn utility(r: &Report) -> String {
                 match of.iter().find(|u| u.scenario == scenario) {
                     Some(u) => {
                         let text = format!(
-                            "{}<small>F1 {}</small>",
+                            "{}<small>F1 {:.2}</small>",
                             interval(&u.accuracy),
-                            short(Some(u.macro_f1.mean))
+                            u.macro_f1.mean
                         );
                         number_cell(&mut out, "n", Some(u.accuracy.mean), &text);
                     }
@@ -359,7 +359,8 @@ pub(super) fn pairs(r: &Report) -> String {
 pub(super) fn curves(extras: &Extras) -> String {
     let mut out = String::from("<div class=plots>");
     for c in &extras.curves {
-        let ends = c.points.first().zip(c.points.last());
+        let finite: Vec<&(f64, f64)> = c.points.iter().filter(|p| p.1.is_finite()).collect();
+        let ends = finite.first().zip(finite.last());
         let text = ends.map_or_else(String::new, |(a, b)| {
             format!("{} → {} in {} steps", short(Some(a.1)), short(Some(b.1)), short(Some(b.0)))
         });
