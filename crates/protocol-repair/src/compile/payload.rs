@@ -200,7 +200,7 @@ pub(crate) struct Segment {
 }
 
 /// Fewest bytes of a message on these TCP ports: shorter segments share one.
-fn fewest_tcp(port: u16) -> usize {
+pub(crate) fn fewest_tcp(port: u16) -> usize {
     match port {
         443 | 853 | 8443 | 465 | 993 | 995 | 8883 => 6,
         53 => 14,

@@ -141,6 +141,9 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
             .iter()
             .map(|c| {
                 let first = pair_cost(draft, noise, members[0], (source, destination), c.ports).0;
+                if made_by_noise(c, pair, members.len(), noise) {
+                    return 0.0;
+                }
                 let near = members.iter().all(|m| c.near(*m));
                 let share = (c.rows as f32 / rows.len() as f32).max(if near { 0.15 } else { 0.0 });
                 members.len() as f32 * (first - share.ln())
@@ -197,6 +200,17 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
         vote(draft, centre.flow, &members, (source, destination), noise);
         orient(draft, centre.flow, &members, noise);
     }
+}
+
+/// Whether wrong bits of a frequent pair make `rows` rows of another pair likely.
+fn made_by_noise(centre: &Centre, pair: [u16; 2], rows: usize, noise: Noise) -> bool {
+    let [a, b] = centre.ports;
+    let wrong = |p: u16, q: u16| (p ^ pair[0]).count_ones() + (q ^ pair[1]).count_ones();
+    let distance = wrong(a, b).min(wrong(b, a)) as f32;
+    // With equal ports either one may be the wrong one.
+    let ways = if a == b { distance.exp2() } else { 1.0 };
+    let expected = centre.rows as f32 * ways * (-noise.bit_cost * distance).exp();
+    distance >= 1.0 && expected >= 0.05 && (rows as f32) <= 2.5 * expected + 2.0
 }
 
 /// Puts the bits of a small flow's ports right by the majority of its rows.
