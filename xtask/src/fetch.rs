@@ -63,9 +63,11 @@ pub fn fetch(root: &Path, folder: &Path, seal: impl Fn(&Path) -> Result<()>) -> 
     }
     let part = root.join(".libtorch.part");
     remove(&part)?;
-    let (site, scratch) = (part.join("site"), part.join("scratch"));
+    // A folder of its own: the pip of a run that was killed may still be writing to its own.
+    let own = part.join(std::process::id().to_string());
+    let (site, scratch) = (own.join("site"), own.join("scratch"));
     fs::create_dir_all(&scratch).map_err(io("create", &scratch))?;
-    let done = download(&part, &site, &scratch)
+    let done = download(&own, &site, &scratch)
         .and_then(|()| seal(&site))
         .and_then(|()| fs::rename(&site, folder).map_err(io("rename the download to", folder)));
     let removed = remove(&part);

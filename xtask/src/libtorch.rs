@@ -38,6 +38,7 @@ pub fn ensure(root: &Path) -> Result<()> {
 /// `.libtorch`: verified before, put there by hand, or fetched now.
 fn own(root: &Path, folder: &Path) -> Result<()> {
     if verified(folder) {
+        eprintln!("libtorch: {} in {}", WHEELS[0].version, folder.display());
         return Ok(());
     }
     let lock_path = root.join(".libtorch.lock");
