@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,6 +69,14 @@ impl<N: Network> Model<N> {
         Ok(Self { network, store, slots })
     }
 
+    /// The folder's weight file: the usual name, or where that is not there, the name of the
+    /// half-precision variant that some models are published with alone.
+    pub fn weight_file(folder: &Path) -> PathBuf {
+        let usual = folder.join(N::WEIGHT_FILE);
+        let half = folder.join(N::WEIGHT_FILE.replace(".safetensors", ".fp16.safetensors"));
+        if !usual.is_file() && half.is_file() { half } else { usual }
+    }
+
     /// Reads `config.json` and the weights from a folder. Parameters are frozen;
     /// [`Model::store_mut`] unfreezes.
     ///
@@ -77,7 +85,7 @@ impl<N: Network> Model<N> {
     /// [`Error::WeightNames`], each with the file.
     pub fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
         let config = read_config::<N::Config>(&folder.join("config.json"))?;
-        let stored = Weights::read(&folder.join(N::WEIGHT_FILE))?;
+        let stored = Weights::read(&Self::weight_file(folder))?;
         let mut model = Self::create(&config, Init::Zeros, device, kind)?;
         weights::load_into(&model.store, &stored, N::parameter_name)?;
         model.store.freeze();
@@ -90,11 +98,23 @@ impl<N: Network> Model<N> {
     /// # Errors
     /// [`Error::Io`] or [`Error::Json`] with the file.
     pub fn save(&self, folder: &Path) -> Result<()> {
+        self.write(folder, Weights::save)
+    }
+
+    /// [`Model::save`] with the weights rounded to f16.
+    ///
+    /// # Errors
+    /// As [`Model::save`].
+    pub fn save_f16(&self, folder: &Path) -> Result<()> {
+        self.write(folder, Weights::save_f16)
+    }
+
+    fn write(&self, folder: &Path, save: fn(&Weights, &Path) -> Result<()>) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         write_config::<N>(&folder.join("config.json"), self.network.config())?;
         let mut stored = Weights::of(&self.store);
         stored.set_metadata("format", "pt");
-        stored.save(&folder.join(N::WEIGHT_FILE))
+        save(&stored, &folder.join(N::WEIGHT_FILE))
     }
 
     /// The parameters.

@@ -294,3 +294,84 @@ fn dtype_of(kind: Kind) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> VarStore {
+        let store = VarStore::new(Device::Cpu);
+        let _weight = store.root().sub("layer").zeros("weight", &[2, 3]);
+        let _bias = store.root().sub("layer").zeros("bias", &[2]);
+        store
+    }
+
+    #[test]
+    fn loading_lists_everything_that_does_not_fit_and_copies_nothing() {
+        let store = store();
+        let mut weights = Weights::new();
+        weights.insert("layer.weight", Tensor::ones([3, 2], (Kind::Float, Device::Cpu)));
+        weights.insert("other", Tensor::ones([1], (Kind::Float, Device::Cpu)));
+        let same = |name: &str| Some(name.to_owned());
+        match load_into(&store, &weights, same) {
+            Err(Error::WeightNames { missing, unexpected, mismatched, .. }) => {
+                assert_eq!(missing, ["layer.bias"]);
+                assert_eq!(unexpected, ["other"]);
+                assert_eq!(mismatched[0].expected, [2, 3]);
+                assert_eq!(mismatched[0].actual, [3, 2]);
+            }
+            other => panic!("{other:?}"),
+        }
+        weights.insert("layer.weight", Tensor::ones([2, 3], (Kind::Half, Device::Cpu)));
+        weights.insert("old.bias", Tensor::ones([2], (Kind::Float, Device::Cpu)));
+        let rename = |name: &str| (name != "other").then(|| name.replace("old", "layer"));
+        load_into(&store, &weights, rename).expect("fits now");
+        let sum = |name: &str| store.variables()[name].sum(Kind::Float).double_value(&[]);
+        assert!((sum("layer.weight") - 6.0).abs() < 1e-9 && (sum("layer.bias") - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_element_type_survives_a_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("types.safetensors");
+        let mut weights = Weights::new();
+        for kind in
+            [Kind::Half, Kind::BFloat16, Kind::Float, Kind::Double, Kind::Int64, Kind::Uint8]
+        {
+            weights
+                .insert(format!("{kind:?}"), Tensor::from_slice(&[1.5f32, 2.0, 7.0]).to_kind(kind));
+        }
+        weights.insert("empty", Tensor::zeros([0, 4], (Kind::Float, Device::Cpu)));
+        weights.insert("scalar", Tensor::from(3.0f32));
+        weights.set_metadata("b", "2");
+        weights.set_metadata("a", "ü \" 1");
+        weights.save(&path).expect("saves");
+        let again = Weights::read(&path).expect("reads back");
+        assert_eq!(again.metadata(), weights.metadata());
+        assert_eq!(again.len(), weights.len());
+        for (name, tensor) in weights.iter() {
+            let read = again.get(name).expect("the same names");
+            assert_eq!((read.kind(), read.size()), (tensor.kind(), tensor.size()), "{name}");
+            assert_eq!(read, tensor, "{name}");
+        }
+        weights.save_f16(&path).expect("saves");
+        let half = Weights::read(&path).expect("reads back");
+        assert_eq!(half.get("Double").map(Tensor::kind), Some(Kind::Half));
+        assert_eq!(half.get("Int64").map(Tensor::kind), Some(Kind::Int64));
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_with_its_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("damaged.safetensors");
+        let mut weights = Weights::new();
+        weights.insert("a", Tensor::from_slice(&[1.0f32, 2.0]));
+        weights.save(&path).expect("saves");
+        let bytes = std::fs::read(&path).expect("readable");
+        for length in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..length]).expect("writable");
+            let error = Weights::read(&path).expect_err("cut short").to_string();
+            assert!(error.contains("damaged.safetensors"), "{error}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod golden_support;
 
 use diffusion_lora::autoencoder::AutoencoderKL;
 use diffusion_lora::denoiser::UNet2DCondition;
+use diffusion_lora::lora::{LoraConfig, LoraParameters};
 use diffusion_lora::text::ClipText;
 use diffusion_lora::{Autoencoder, Denoiser, Model, Network};
 use golden_support::{OUTPUT, cases, check, difference, recorded, tensor};
@@ -99,6 +100,32 @@ fn golden_models_survive_a_round_trip_through_files() {
         };
         let (first, second) = (run(&first).expect("fits"), run(&second).expect("fits"));
         assert!(difference(&first, &second) == 0.0);
+    }
+}
+
+/// In bf16 a network is near itself in f32, and an f32 adapter on it gets finite gradients.
+#[test]
+fn golden_unet2d_in_bf16() {
+    for case in cases(|config| config["_class_name"] == UNet2DCondition::CLASS) {
+        let io = recorded(&case);
+        let unet: Model<UNet2DCondition> =
+            Model::load(&case, Device::Cpu, Kind::BFloat16).expect("the case's model loads");
+        let config = LoraConfig::default();
+        let lora = LoraParameters::attach(unet.lora_slots(), "new", &config, 3, Device::Cpu)
+            .expect("attention projections are there");
+        let (latents, text) = (tensor(&io, "sample"), tensor(&io, "encoder_hidden_states"));
+        let out = unet.predict(&latents, &tensor(&io, "timestep"), &text, None).expect("fits");
+        assert_eq!(out.kind(), Kind::Float);
+        let gap = difference(&out, &tensor(&io, "out"));
+        assert!(gap < 0.1, "{}: {gap}", case.display());
+        out.square().mean(Kind::Float).backward();
+        for (name, parameter) in lora.store().variables() {
+            let gradient = parameter.grad();
+            assert!(gradient.isfinite().all().int64_value(&[]) == 1, "{name}");
+            let silent = name.contains("lora_A"); // as long as B is zero
+            let largest = gradient.abs().max().double_value(&[]);
+            assert_eq!(silent, largest == 0.0, "{name}: {largest}");
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub enum TransportKind {
 pub struct Dissection<'a> {
     /// The link-layer bytes before the IP header.
     pub link: &'a [u8],
-    /// IP version, by the link layer's type where it has one, else by the first nibble.
+    /// IP version, by the first nibble; a link layer that announces the other one is not believed.
     pub version: IpVersion,
     /// The captured IP header: IPv4 with options, or the 40 bytes of IPv6.
     pub ip: &'a [u8],
@@ -64,27 +64,25 @@ pub struct Dissection<'a> {
 /// # Source
 /// RFC 791, RFC 8200 section 4, RFC 9293, RFC 768, RFC 792, RFC 4443.
 pub fn dissect(link_type: LinkType, bytes: &[u8]) -> Option<Dissection<'_>> {
-    let (start, hint) = network_start(link_type, bytes)?;
-    let (link, packet) = bytes.split_at_checked(start)?;
-    match (*packet.first()? >> 4, hint) {
-        (4, None | Some(IpVersion::V4)) => dissect_v4(link, packet),
-        (6, None | Some(IpVersion::V6)) => dissect_v6(link, packet),
+    let (link, packet) = bytes.split_at_checked(network_start(link_type, bytes)?)?;
+    match *packet.first()? >> 4 {
+        4 => dissect_v4(link, packet),
+        6 => dissect_v6(link, packet),
         _ => None,
     }
 }
 
-/// Offset of the IP header, and the version that the link layer announces.
-fn network_start(link_type: LinkType, bytes: &[u8]) -> Option<(usize, Option<IpVersion>)> {
+/// Offset of the IP header, where the link layer announces one of either version.
+fn network_start(link_type: LinkType, bytes: &[u8]) -> Option<usize> {
     let be16 = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     let ethertype = |at: usize, next: usize| match be16(at)? {
-        0x0800 => Some((next, Some(IpVersion::V4))),
-        0x86dd => Some((next, Some(IpVersion::V6))),
+        0x0800 | 0x86dd => Some(next),
         _ => None,
     };
     match link_type {
         LinkType::Ethernet => ethertype(12, 14),
-        LinkType::RawIp => Some((0, None)),
-        LinkType::Null | LinkType::Loop => Some((4, None)),
+        LinkType::RawIp => Some(0),
+        LinkType::Null | LinkType::Loop => Some(4),
         LinkType::LinuxSll => ethertype(14, 16),
         LinkType::LinuxSll2 => ethertype(0, 20),
         LinkType::Other(_) => None,
@@ -198,6 +196,15 @@ mod tests {
         let d = dissect(LinkType::Ethernet, &frame).expect("an IPv4 packet");
         assert_eq!((d.kind, d.ip.len(), d.transport.len()), (TransportKind::Tcp, 20, 20));
         assert_eq!((d.payload, d.payload_length), (&b"abc"[..], 3));
+    }
+
+    #[test]
+    fn the_version_nibble_is_believed() {
+        let mut ip = vec![0x45, 0, 0, 20, 0, 1, 0, 0, 64, 6, 0, 0];
+        ip.extend([9; 8]);
+        let d = dissect(LinkType::Ethernet, &ethernet([0x86, 0xdd], &ip)).map(|d| d.version);
+        assert_eq!(d, Some(IpVersion::V4));
+        assert_eq!(dissect(LinkType::Ethernet, &ethernet([0x08, 0x06], &ip)), None);
     }
 
     #[test]

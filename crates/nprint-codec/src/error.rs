@@ -197,6 +197,14 @@ pub enum Error {
         /// Column of the file, from 1, of this or the field's first bit.
         column: usize,
     },
+    /// The fields of a CSV file make no layout.
+    #[error("{file}, line 1: {source}")]
+    CsvLayout {
+        /// Path or other name of the file.
+        file: String,
+        /// Why not.
+        source: Box<Error>,
+    },
     /// A CSV row has another number of cells than the header line.
     #[error("{file}, line {line}: {found} cells, expected {expected} as in line 1")]
     CsvRowLength {

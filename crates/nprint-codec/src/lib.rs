@@ -2,6 +2,7 @@
 
 mod capture;
 mod checksum;
+mod csv;
 mod decode;
 mod dissect;
 mod encode;
@@ -9,12 +10,16 @@ mod error;
 mod field;
 mod layout;
 mod matrix;
+mod nprint_args;
 mod trace;
 
 pub use capture::{
     read_capture, read_capture_from, read_capture_lossy, write_capture, write_capture_to,
 };
 pub use checksum::Checksum;
+pub use csv::{
+    CsvIndex, CsvOptions, CsvTable, read_csv, read_csv_from, write_csv, write_matrix_csv,
+};
 pub use decode::decode;
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
 pub use encode::{RowPolicy, encode, takes};
@@ -22,4 +27,5 @@ pub use error::{Error, Place, Result};
 pub use field::{Field, Header, ethernet, icmp, ipv4, ipv6, payload, tcp, udp};
 pub use layout::{Layout, Segment};
 pub use matrix::{Cell, Row, RowMut, SoftMatrix, TernaryMatrix};
+pub use nprint_args::NprintArgs;
 pub use trace::{Labels, LinkType, Packet, Trace};

@@ -15,6 +15,15 @@ pub enum Cell {
 }
 
 impl Cell {
+    /// The bit, if the packet carries it.
+    pub const fn bit(self) -> Option<bool> {
+        match self {
+            Self::Vacant => None,
+            Self::Zero => Some(false),
+            Self::One => Some(true),
+        }
+    }
+
     /// nPrint's number for the cell: -1, 0 or 1.
     pub const fn to_i8(self) -> i8 {
         match self {

@@ -93,7 +93,7 @@ fn all_kinds(big: bool) -> Vec<u8> {
     let mut ng = Ng::section(big);
     ng.interface(1, 0, 6, 0);
     ng.interface(1, 0, 9, 10);
-    ng.interface(1, 0, 0x80 | 10, 0);
+    ng.interface(1, 0, 0x8a, 0);
     ng.block(0x0bad, b"custom");
     ng.enhanced(0, 1_000_001, b"micro", 5);
     ng.enhanced(1, 1_000_000_001, b"nano+", 60);
@@ -272,7 +272,9 @@ proptest! {
         ),
     ) {
         let mut trace = Trace::new(LinkType::RawIp);
-        packets.iter().for_each(|(t, bytes, original)| trace.push(*t, bytes, *original));
+        for (time_ns, bytes, original) in &packets {
+            trace.push(*time_ns, bytes, *original);
+        }
         prop_assert_eq!(read_capture_from(&written(&trace)[..], "memory").expect("valid"), trace);
     }
 }

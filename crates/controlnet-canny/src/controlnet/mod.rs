@@ -4,6 +4,8 @@
 
 mod row;
 mod sd;
+mod train;
 
 pub use row::{RowControlNet, RowControlNetConfig};
 pub use sd::{ControlNet, ControlNetConfig, Scaling};
+pub use train::{edge_condition, train_control};

@@ -195,7 +195,7 @@ impl ControlNet {
     /// The condition image at the latents' resolution, as it is added after `conv_in`.
     ///
     /// # Shapes
-    /// [batch, channels, height, width] → [batch, first channels, height / reduction,
+    /// `[batch, channels, height, width]` → [batch, first channels, height / reduction,
     /// width / reduction]
     ///
     /// # Errors

@@ -309,7 +309,7 @@ impl AutoencoderKL {
     /// Mean and clamped logarithm of the variance of the latents' distribution, unscaled.
     ///
     /// # Shapes
-    /// [batch, channels, height, width] → two of [batch, latent channels, height / reduction,
+    /// `[batch, channels, height, width]` → two of [batch, latent channels, height / reduction,
     /// width / reduction]
     ///
     /// # Errors
@@ -337,7 +337,7 @@ impl AutoencoderKL {
     /// Decodes latents that are not scaled.
     ///
     /// # Shapes
-    /// [batch, latent channels, rows, columns] → [batch, channels, rows · reduction,
+    /// `[batch, latent channels, rows, columns]` → [batch, channels, rows · reduction,
     /// columns · reduction]
     ///
     /// # Errors

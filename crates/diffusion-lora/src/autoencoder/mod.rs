@@ -21,14 +21,14 @@ pub trait Autoencoder {
     /// [`crate::Error::Shape`] where an image of this size has none.
     fn latent_shape(&self, height: i64, width: i64) -> Result<Vec<i64>>;
 
-    /// Images [batch, 3, height, width] in [-1, 1] to scaled latents: the distribution's mode
+    /// Images `[batch, 3, height, width]` in `[-1, 1]` to scaled latents: the distribution's mode
     /// without `noise`, a sample with standard normal `noise` of the latents' shape.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where an argument does not fit.
     fn encode(&self, images: &Tensor, noise: Option<&Tensor>) -> Result<Tensor>;
 
-    /// Scaled latents to images in about [-1, 1].
+    /// Scaled latents to images in about `[-1, 1]`.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where the latents do not fit.

@@ -16,7 +16,7 @@ pub trait Denoiser {
     /// Predicts the schedule's target for a batch.
     ///
     /// # Shapes
-    /// `latents` [batch, channels, ...], `timesteps` [batch] i64, `text` [batch, tokens, width];
+    /// `latents` `[batch, channels, ...]`, `timesteps` `[batch]` i64, `text` `[batch, tokens, width]`;
     /// the answer is shaped as `latents`.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ pub trait Control {
     /// Residuals for a batch of noisy latents under `condition`, multiplied by `scale`.
     ///
     /// # Shapes
-    /// `condition` [batch, channels, height, width] in [0, 1], at pixel resolution; the others as
+    /// `condition` `[batch, channels, height, width]` in `[0, 1]`, at pixel resolution; the others as
     /// in [`Denoiser::predict`].
     ///
     /// # Errors

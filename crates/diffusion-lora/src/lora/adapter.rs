@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 /// One module's pair of matrices.
 #[derive(Debug)]
 pub struct AdapterLayer {
-    /// A, [rank, in] or [rank, in, height, width].
+    /// A, `[rank, in]` or `[rank, in, height, width]`.
     pub down: Tensor,
-    /// B, [out, rank] or [out, rank, 1, 1].
+    /// B, `[out, rank]` or `[out, rank, 1, 1]`.
     pub up: Tensor,
     /// The output's factor, alpha / rank.
     pub scale: f64,

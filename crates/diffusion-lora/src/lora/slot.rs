@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 /// One adapter's pair of matrices at one layer.
 ///
 /// # Shapes
-/// At a linear layer `down` [rank, in] and `up` [out, rank]; at a convolution `down`
-/// [rank, in, height, width] and `up` [out, rank, 1, 1].
+/// At a linear layer `down` `[rank, in]` and `up` `[out, rank]`; at a convolution `down`
+/// `[rank, in, height, width]` and `up` `[out, rank, 1, 1]`.
 #[derive(Debug)]
 pub struct Branch {
     /// The adapter the pair belongs to.
@@ -79,7 +79,7 @@ impl LoraSlot {
         self.kind
     }
 
-    /// Shape of the layer's weight: [out, in] or [out, in, height, width].
+    /// Shape of the layer's weight: `[out, in]` or `[out, in, height, width]`.
     pub fn weight_shape(&self) -> Vec<i64> {
         self.lock().weight.size()
     }

@@ -22,7 +22,8 @@ use crate::weights::{Weights, load_into};
 /// let layer = Linear::new(&scope.sub("attn1.to_q"), 8, 8);
 /// store.freeze();
 ///
-/// let config = LoraConfig { rank: 2, ..LoraConfig::default() };
+/// let target_modules = vec!["to_q".to_owned()];
+/// let config = LoraConfig { rank: 2, target_modules, ..LoraConfig::default() };
 /// let lora = LoraParameters::attach(&slots, "new", &config, 5, tch::Device::Cpu)?;
 /// assert_eq!(lora.store().trainable_variables().len(), 2);
 /// let loss = layer.forward(&tch::Tensor::ones([1, 8], tch::kind::FLOAT_CPU)).mean(None);

@@ -60,8 +60,8 @@ impl Attention {
     /// Attends from `xs` to `context`, or to `xs` itself.
     ///
     /// # Shapes
-    /// `xs` [batch, tokens, query width], `context` [batch, tokens', context width] →
-    /// [batch, tokens, query width]
+    /// `xs` `[batch, tokens, query width]`, `context` `[batch, tokens', context width]` →
+    /// `[batch, tokens, query width]`
     pub fn forward(&self, xs: &Tensor, context: Option<&Tensor>) -> Tensor {
         let context = context.unwrap_or(xs);
         let (q, k, v) =
@@ -73,7 +73,7 @@ impl Attention {
 /// Scaled dot-product attention over heads that lie side by side in the last dimension.
 ///
 /// # Shapes
-/// `q` [batch, tokens, heads · width], `k` and `v` [batch, tokens', heads · width] → as `q`.
+/// `q` `[batch, tokens, heads · width]`, `k` and `v` `[batch, tokens', heads · width]` → as `q`.
 /// `causal` hides later tokens.
 pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, heads: i64, causal: bool) -> Tensor {
     let (batch, tokens, width) = (q.size()[0], q.size()[1], q.size()[2]);

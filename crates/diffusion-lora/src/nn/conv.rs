@@ -55,14 +55,14 @@ pub struct Conv1d {
 }
 
 impl Conv1d {
-    /// Parameters `weight` [outputs, inputs, kernel] and `bias` [outputs].
+    /// Parameters `weight` `[outputs, inputs, kernel]` and `bias` `[outputs]`.
     pub fn new(scope: &Scope<'_>, inputs: i64, outputs: i64, config: ConvConfig) -> Self {
         let (weight, bias) = config.parameters(scope, &[outputs, inputs, config.kernel]);
         Self { weight, bias, config }
     }
 
     /// # Shapes
-    /// [batch, inputs, length] → [batch, outputs, length']
+    /// `[batch, inputs, length]` → `[batch, outputs, length']`
     pub fn forward(&self, xs: &Tensor) -> Tensor {
         let ConvConfig { stride, padding, .. } = self.config;
         xs.conv1d(&self.weight, Some(&self.bias), [stride], [padding], [1], 1)
@@ -79,7 +79,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Parameters `weight` [outputs, inputs, kernel, kernel] and `bias` [outputs].
+    /// Parameters `weight` `[outputs, inputs, kernel, kernel]` and `bias` `[outputs]`.
     pub fn new(scope: &Scope<'_>, inputs: i64, outputs: i64, config: ConvConfig) -> Self {
         let shape = [outputs, inputs, config.kernel, config.kernel];
         let (weight, bias) = config.parameters(scope, &shape);
@@ -89,7 +89,7 @@ impl Conv2d {
     }
 
     /// # Shapes
-    /// [batch, inputs, height, width] → [batch, outputs, height', width']
+    /// `[batch, inputs, height, width]` → `[batch, outputs, height', width']`
     pub fn forward(&self, xs: &Tensor) -> Tensor {
         let ConvConfig { stride, padding, .. } = self.config;
         let (weight, bias) = (&self.weight, Some(&self.bias));

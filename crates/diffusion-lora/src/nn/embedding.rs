@@ -11,18 +11,18 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Parameter `weight` [entries, width]; starts normal with deviation `std`.
+    /// Parameter `weight` `[entries, width]`; starts normal with deviation `std`.
     pub fn new(scope: &Scope<'_>, entries: i64, width: i64, std: f64) -> Self {
         Self { weight: scope.parameter("weight", &[entries, width], Fill::Normal { std }) }
     }
 
     /// # Shapes
-    /// [...] i64 → [..., width]
+    /// `[...]` i64 → `[..., width]`
     pub fn forward(&self, ids: &Tensor) -> Tensor {
         Tensor::embedding(&self.weight, ids, -1, false, false)
     }
 
-    /// The table itself, [entries, width].
+    /// The table itself, `[entries, width]`.
     pub fn table(&self) -> &Tensor {
         &self.weight
     }
@@ -48,7 +48,7 @@ impl TimestepFeatures {
     }
 
     /// # Shapes
-    /// [batch] of any kind → [batch, width] f32
+    /// `[batch]` of any kind → `[batch, width]` f32
     pub fn forward(&self, timesteps: &Tensor) -> Tensor {
         let half = self.width >> 1;
         let device = timesteps.device();
@@ -79,7 +79,7 @@ impl TimestepEmbedding {
     }
 
     /// # Shapes
-    /// [batch, features] → [batch, width]
+    /// `[batch, features]` → `[batch, width]`
     pub fn forward(&self, features: &Tensor) -> Tensor {
         self.linear_2.forward(&self.linear_1.forward(features).silu())
     }

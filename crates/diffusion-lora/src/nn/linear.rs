@@ -14,7 +14,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// A layer with a bias: parameters `weight` [outputs, inputs] and `bias` [outputs].
+    /// A layer with a bias: parameters `weight` `[outputs, inputs]` and `bias` `[outputs]`.
     pub fn new(scope: &Scope<'_>, inputs: i64, outputs: i64) -> Self {
         let fill = Fill::fan_in(inputs);
         Self::build(scope, inputs, outputs, fill, Some(fill))
@@ -38,7 +38,7 @@ impl Linear {
     }
 
     /// # Shapes
-    /// [..., inputs] → [..., outputs]
+    /// `[..., inputs]` → `[..., outputs]`
     pub fn forward(&self, xs: &Tensor) -> Tensor {
         self.slot.add_branches(xs, xs.linear(&self.weight, self.bias.as_ref()))
     }

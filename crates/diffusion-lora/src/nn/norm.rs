@@ -14,7 +14,7 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// Parameters `weight` and `bias`, both [channels]; `groups` divides `channels`.
+    /// Parameters `weight` and `bias`, both `[channels]`; `groups` divides `channels`.
     pub fn new(scope: &Scope<'_>, groups: i64, channels: i64, eps: f64) -> Self {
         let weight = scope.parameter("weight", &[channels], Fill::Ones);
         let bias = scope.parameter("bias", &[channels], Fill::Zeros);
@@ -22,7 +22,7 @@ impl GroupNorm {
     }
 
     /// # Shapes
-    /// [batch, channels, ...] → the same
+    /// `[batch, channels, ...]` → the same
     pub fn forward(&self, xs: &Tensor) -> Tensor {
         xs.group_norm(self.groups, Some(&self.weight), Some(&self.bias), self.eps, true)
     }
@@ -37,7 +37,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Parameters `weight` and `bias`, both [width].
+    /// Parameters `weight` and `bias`, both `[width]`.
     pub fn new(scope: &Scope<'_>, width: i64, eps: f64) -> Self {
         let weight = scope.parameter("weight", &[width], Fill::Ones);
         let bias = scope.parameter("bias", &[width], Fill::Zeros);
@@ -45,7 +45,7 @@ impl LayerNorm {
     }
 
     /// # Shapes
-    /// [..., width] → the same
+    /// `[..., width]` → the same
     pub fn forward(&self, xs: &Tensor) -> Tensor {
         let shape = self.weight.size();
         xs.layer_norm(shape, Some(&self.weight), Some(&self.bias), self.eps, true)

@@ -54,8 +54,8 @@ impl ResnetBlock2D {
     }
 
     /// # Shapes
-    /// `xs` [batch, inputs, height, width], `time` [batch, time width] →
-    /// [batch, outputs, height, width]
+    /// `xs` `[batch, inputs, height, width]`, `time` `[batch, time width]` →
+    /// `[batch, outputs, height, width]`
     pub fn forward(&self, xs: &Tensor, time: Option<&Tensor>) -> Tensor {
         let mut ys = self.conv1.forward(&self.norm1.forward(xs).silu());
         if let (Some(proj), Some(time)) = (&self.time_emb_proj, time) {
@@ -89,7 +89,7 @@ impl Downsample2D {
     }
 
     /// # Shapes
-    /// [batch, channels, height, width] → [batch, channels, ⌈height / 2⌉, ⌈width / 2⌉]
+    /// `[batch, channels, height, width]` → `[batch, channels, ⌈height / 2⌉, ⌈width / 2⌉]`
     /// (rounded down with `padding` 0)
     pub fn forward(&self, xs: &Tensor) -> Tensor {
         if self.pads_right {
@@ -116,7 +116,7 @@ impl Upsample2D {
     /// To `size` (height, width), or to twice the size.
     ///
     /// # Shapes
-    /// [batch, channels, height, width] → [batch, channels, height', width']
+    /// `[batch, channels, height, width]` → `[batch, channels, height', width']`
     pub fn forward(&self, xs: &Tensor, size: Option<(i64, i64)>) -> Tensor {
         let shape = xs.size();
         let (height, width) = size.unwrap_or((2 * shape[2], 2 * shape[3]));

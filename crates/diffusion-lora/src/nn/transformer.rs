@@ -24,7 +24,7 @@ impl FeedForward {
     }
 
     /// # Shapes
-    /// [batch, tokens, width] → the same
+    /// `[batch, tokens, width]` → the same
     pub fn forward(&self, xs: &Tensor) -> Tensor {
         let halves = self.proj.forward(xs).chunk(2, -1);
         self.out.forward(&(&halves[0] * halves[1].gelu("none")))
@@ -61,7 +61,7 @@ impl BasicTransformerBlock {
     }
 
     /// # Shapes
-    /// `xs` [batch, tokens, width], `context` [batch, tokens', context width] → as `xs`.
+    /// `xs` `[batch, tokens, width]`, `context` `[batch, tokens', context width]` → as `xs`.
     /// `context` is not read by a block without cross-attention.
     pub fn forward(&self, xs: &Tensor, context: Option<&Tensor>) -> Tensor {
         let mut xs = xs + self.attn1.forward(&self.norm1.forward(xs), None);

@@ -155,11 +155,11 @@ pub struct ClipText {
 /// Everything the encoder computes for a batch.
 #[derive(Debug)]
 pub struct TextStates {
-    /// The embeddings, then every layer's output; each [batch, tokens, width].
+    /// The embeddings, then every layer's output; each `[batch, tokens, width]`.
     pub hidden: Vec<Tensor>,
-    /// The last layer's output after the final norm, [batch, tokens, width].
+    /// The last layer's output after the final norm, `[batch, tokens, width]`.
     pub last: Tensor,
-    /// `last` at each text's first end token, [batch, width].
+    /// `last` at each text's first end token, `[batch, width]`.
     pub pooled: Tensor,
 }
 
@@ -211,7 +211,7 @@ impl ClipText {
     /// All hidden states of a batch of texts.
     ///
     /// # Shapes
-    /// `ids` [batch, tokens] i64.
+    /// `ids` `[batch, tokens]` i64.
     ///
     /// # Errors
     /// [`Error::Shape`] where there are more tokens than positions or an id is outside the
@@ -253,7 +253,7 @@ impl ClipText {
     /// number kohya's scripts and most user interfaces call clip skip.
     ///
     /// # Shapes
-    /// `ids` [batch, tokens] i64 → [batch, tokens, width]
+    /// `ids` `[batch, tokens]` i64 → `[batch, tokens, width]`
     ///
     /// # Errors
     /// [`Error::Shape`] as in [`ClipText::states`]; [`Error::Config`] where there are not that

@@ -1,4 +1,4 @@
-//! From captions to what the denoiser is conditioned on.
+//! Captions into tokens, and tokens into the states that condition a denoiser.
 
 mod clip;
 pub mod tokenizer;

@@ -102,7 +102,7 @@ impl ClipTokenizer {
         Ok(Self {
             merger,
             texts,
-            words: clean::word_pattern(),
+            words: Cleaning::default().words(),
             start,
             end,
             pad,
@@ -139,6 +139,7 @@ impl ClipTokenizer {
 
     /// The same tokenizer with another treatment of text before it is split.
     pub fn with_cleaning(mut self, cleaning: Cleaning) -> Self {
+        self.words = cleaning.words();
         self.cleaning = cleaning;
         self
     }

@@ -6,11 +6,13 @@
 //! a run that was stopped and resumed gives the same bytes as one that was not.
 
 mod adamw;
+mod base;
 mod denoising;
 mod row;
 mod trainer;
 
 pub use adamw::{AdamW, AdamWConfig};
+pub use base::{encode_images, train_denoiser};
 pub use denoising::{Denoising, Examples, TextConditioning};
 pub use row::{RowTraining, fit_row_autoencoder};
 pub use trainer::{LearningRate, Outcome, Progress, TrainConfig, Trainer};

@@ -24,7 +24,7 @@ impl Projection {
         }
     }
 
-    /// [batch, channels, height, width] → [batch, height · width, channels]
+    /// `[batch, channels, height, width]` → `[batch, height · width, channels]`
     fn tokens(&self, xs: &Tensor) -> Tensor {
         match self {
             Self::Linear(layer) => layer.forward(&xs.flatten(2, 3).transpose(1, 2)),
@@ -32,7 +32,7 @@ impl Projection {
         }
     }
 
-    /// [batch, height · width, channels] → `shape`, [batch, channels, height, width]
+    /// `[batch, height · width, channels]` → `shape`, `[batch, channels, height, width]`
     fn image(&self, tokens: &Tensor, shape: &[i64]) -> Tensor {
         let lay = |xs: &Tensor| xs.transpose(1, 2).reshape(shape);
         match self {

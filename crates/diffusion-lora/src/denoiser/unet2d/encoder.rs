@@ -27,7 +27,7 @@ pub struct Encoded {
     pub mid: Tensor,
     /// The skip connections: `conv_in`'s output, then every layer's and downsampler's.
     pub skips: Vec<Tensor>,
-    /// The time embedding, [batch, time width].
+    /// The time embedding, `[batch, time width]`.
     pub time: Tensor,
 }
 
@@ -97,7 +97,7 @@ impl UNet2DEncoder {
     /// (ControlNet's condition).
     ///
     /// # Shapes
-    /// `latents` [batch, channels, height, width], `timesteps` [batch], `text` [batch, tokens,
+    /// `latents` `[batch, channels, height, width]`, `timesteps` `[batch]`, `text` [batch, tokens,
     /// width], all of which [`UNet2DEncoder::check`] accepts; `hint` [batch, first channels,
     /// height, width].
     pub fn forward(

@@ -18,7 +18,7 @@ use crate::lora::LoraSlots;
 use crate::model::Network;
 use crate::nn::{Conv2d, ConvConfig, GroupNorm, Scope};
 
-/// A UNet over latents [batch, channels, height, width], conditioned on time and text.
+/// A UNet over latents `[batch, channels, height, width]`, conditioned on time and text.
 #[derive(Debug)]
 pub struct UNet2DCondition {
     encoder: UNet2DEncoder,

@@ -15,10 +15,7 @@ fn is_printable(byte: u8) -> bool {
 pub(super) fn byte_alphabet() -> impl Iterator<Item = (u8, char)> {
     let printable = (0..=255_u8).filter(|&b| is_printable(b)).map(|b| (b, char::from(b)));
     // The others take the characters from U+0100 on, so that no piece holds white space.
-    let others = (0..=255_u8)
-        .filter(|&b| !is_printable(b))
-        .zip('\u{100}'..)
-        .map(|(byte, letter)| (byte, letter));
+    let others = (0..=255_u8).filter(|&b| !is_printable(b)).zip('\u{100}'..);
     printable.chain(others)
 }
 

@@ -18,16 +18,19 @@ pub enum Cleaning {
     OpenClip,
 }
 
-/// Contractions, runs of letters, single digits, runs of anything else but white space.
-pub(super) fn word_pattern() -> Regex {
-    Regex::new(concat!(
-        r"<\|startoftext\|>|<\|endoftext\|>|<start_of_text>|<end_of_text>|",
-        r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
-    ))
-    .expect("a constant pattern that the tests compile")
-}
-
 impl Cleaning {
+    /// Special tokens, contractions, runs of letters, single digits, runs of anything else but white
+    /// space.
+    pub(super) fn words(self) -> Regex {
+        let specials = match self {
+            Self::Pipelines => r"<\|startoftext\|>|<\|endoftext\|>",
+            Self::OpenClip => r"<start_of_text>|<end_of_text>",
+        };
+        let words = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+";
+        Regex::new(&format!("{specials}|{words}"))
+            .expect("constant patterns that the tests compile")
+    }
+
     pub(super) fn apply(self, text: &str) -> String {
         match self {
             Self::Pipelines => {
@@ -104,11 +107,13 @@ mod tests {
     #[test]
     fn words_are_split_as_in_clip() {
         let words = |text: &str| -> Vec<String> {
-            word_pattern().find_iter(text).map(|m| m.as_str().to_owned()).collect()
+            Cleaning::Pipelines.words().find_iter(text).map(|m| m.as_str().to_owned()).collect()
         };
         assert_eq!(words("it's type-10"), ["it", "'s", "type", "-", "1", "0"]);
         assert_eq!(words("they'll've ''s"), ["they", "'ll", "'ve", "''", "s"]);
         assert_eq!(words("<|endoftext|>!!"), ["<|endoftext|>", "!!"]);
+        assert_eq!(words("<end_of_text>"), ["<", "end", "_", "of", "_", "text", ">"]);
+        assert_eq!(Cleaning::OpenClip.words().find_iter("<end_of_text>").count(), 1);
         assert_eq!(words("Ⅻ½e\u{301}"), ["Ⅻ", "½", "e", "\u{301}"]);
     }
 

@@ -135,18 +135,15 @@ impl ClipTokenizer {
             std::fs::write(&path, text).map_err(Error::io(&path))
         };
         // By id, one token a line, as published files have it.
-        let mut vocab = String::from("{\n");
-        for (i, (id, token)) in self.texts.iter().enumerate() {
-            let comma = if i == 0 { "" } else { ",\n" };
-            vocab.push_str(&format!("{comma}  {}: {id}", Value::from(&**token)));
-        }
-        vocab.push_str("\n}\n");
-        write("vocab.json", vocab)?;
-        let mut merges = String::from("#version: 0.2\n");
-        for (left, right) in &self.vocabulary.merges {
-            merges.push_str(&format!("{left} {right}\n"));
-        }
-        write("merges.txt", merges)?;
+        let entries: Vec<String> = self
+            .texts
+            .iter()
+            .map(|(id, token)| format!("  {}: {id}", Value::from(&**token)))
+            .collect();
+        write("vocab.json", format!("{{\n{}\n}}\n", entries.join(",\n")))?;
+        let pairs = self.vocabulary.merges.iter().map(|(left, right)| format!("{left} {right}"));
+        let lines: Vec<String> = ["#version: 0.2".to_owned()].into_iter().chain(pairs).collect();
+        write("merges.txt", lines.join("\n") + "\n")?;
         let specials = serde_json::json!({
             "bos_token": START_TOKEN,
             "eos_token": END_TOKEN,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::bpe::{byte_alphabet, pieces};
 use super::{
     CLIP_MAX_LENGTH, Cleaning, ClipTokenizer, END_OF_WORD, END_TOKEN, START_TOKEN, Vocabulary,
-    clean,
 };
 use crate::Result;
 
@@ -48,7 +47,7 @@ impl BpeTraining {
         &self,
         captions: impl IntoIterator<Item = S>,
     ) -> Result<ClipTokenizer> {
-        let pattern = clean::word_pattern();
+        let pattern = Cleaning::Pipelines.words();
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for caption in captions {
             let text = Cleaning::Pipelines.apply(caption.as_ref());
