@@ -10,7 +10,8 @@ use crate::steps::{Steps, cargo};
 /// The crates that know nothing of tensors.
 const FREE: [&str; 4] = ["nprint-codec", "trace-image", "protocol-repair", "trace-eval"];
 /// The packages that only hold benchmarks.
-const BENCHES: [&str; 2] = ["torchlight-benches", "torchlight-diffusion-benches"];
+const BENCHES: [&str; 3] =
+    ["torchlight-benches", "torchlight-canny-benches", "torchlight-diffusion-benches"];
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
 /// Everything.
