@@ -20,9 +20,9 @@ use serde_json::{Map, Value, json};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-pub use self::tiny::tiny_stable_diffusion;
-use crate::autoencoder::{Autoencoder, AutoencoderKL};
-use crate::denoiser::{Denoiser, UNet2DCondition};
+pub use self::tiny::{tiny_row_model, tiny_stable_diffusion};
+use crate::autoencoder::{Autoencoder, AutoencoderKL, RowAutoencoder};
+use crate::denoiser::{Denoiser, UNet1DCondition, UNet2DCondition};
 use crate::error::{Error, Result};
 use crate::lora::LoraSlots;
 use crate::model::{Model, Network, read_config};
@@ -36,17 +36,23 @@ const SCHEDULER: &str = "scheduler/scheduler_config.json";
 /// An autoencoder of any class.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant)] // a program has one of these, not a list
 pub enum AnyAutoencoder {
     /// `AutoencoderKL`: Stable Diffusion.
     Kl(Model<AutoencoderKL>),
+    /// `RowAutoencoder`: every image row is a token.
+    Row(Model<RowAutoencoder>),
 }
 
 /// A denoiser of any class.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant)] // a program has one of these, not a list
 pub enum AnyDenoiser {
     /// `UNet2DConditionModel`: Stable Diffusion 1 and 2.
     UNet2D(Model<UNet2DCondition>),
+    /// `UNet1DConditionModel`: over rows.
+    UNet1D(Model<UNet1DCondition>),
 }
 
 /// Calls the same method of whichever model there is: the one place to add a class to, beside
@@ -55,11 +61,13 @@ macro_rules! each {
     (autoencoder $any:expr, $model:ident => $call:expr) => {
         match $any {
             AnyAutoencoder::Kl($model) => $call,
+            AnyAutoencoder::Row($model) => $call,
         }
     };
     (denoiser $any:expr, $model:ident => $call:expr) => {
         match $any {
             AnyDenoiser::UNet2D($model) => $call,
+            AnyDenoiser::UNet1D($model) => $call,
         }
     };
 }
@@ -72,7 +80,8 @@ impl AnyAutoencoder {
     pub fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
         match class_name(folder)?.as_str() {
             AutoencoderKL::CLASS => Model::load(folder, device, kind).map(Self::Kl),
-            other => Err(unknown_class("vae", other, AutoencoderKL::CLASS)),
+            RowAutoencoder::CLASS => Model::load(folder, device, kind).map(Self::Row),
+            other => Err(unknown_class("vae", other, "AutoencoderKL or RowAutoencoder")),
         }
     }
 
@@ -88,12 +97,18 @@ impl AnyAutoencoder {
     pub fn class(&self) -> &'static str {
         match self {
             Self::Kl(_) => AutoencoderKL::CLASS,
+            Self::Row(_) => RowAutoencoder::CLASS,
         }
     }
 
     /// The parameters.
     pub fn store(&self) -> &VarStore {
         each!(autoencoder self, model => model.store())
+    }
+
+    /// Channels of the latents.
+    pub fn latent_channels(&self) -> i64 {
+        each!(autoencoder self, model => model.config().latent_channels)
     }
 
     /// The autoencoder, whatever its class.
@@ -110,7 +125,11 @@ impl AnyDenoiser {
     pub fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
         match class_name(folder)?.as_str() {
             UNet2DCondition::CLASS => Model::load(folder, device, kind).map(Self::UNet2D),
-            other => Err(unknown_class("unet", other, UNet2DCondition::CLASS)),
+            UNet1DCondition::CLASS => Model::load(folder, device, kind).map(Self::UNet1D),
+            other => {
+                let expected = "UNet2DConditionModel or UNet1DConditionModel";
+                Err(unknown_class("unet", other, expected))
+            }
         }
     }
 
@@ -126,6 +145,7 @@ impl AnyDenoiser {
     pub fn class(&self) -> &'static str {
         match self {
             Self::UNet2D(_) => UNet2DCondition::CLASS,
+            Self::UNet1D(_) => UNet1DCondition::CLASS,
         }
     }
 
@@ -137,6 +157,19 @@ impl AnyDenoiser {
     /// Where adapters attach.
     pub fn lora_slots(&self) -> &LoraSlots {
         each!(denoiser self, model => model.slots())
+    }
+
+    /// Channels of the latents.
+    pub fn latent_channels(&self) -> i64 {
+        each!(denoiser self, model => model.config().in_channels)
+    }
+
+    /// Width of the text tokens.
+    pub fn text_width(&self) -> i64 {
+        match self {
+            Self::UNet2D(model) => model.config().cross_attention_dim.at(0),
+            Self::UNet1D(model) => model.config().cross_attention_dim,
+        }
     }
 
     /// The denoiser, whatever its class.
@@ -224,6 +257,7 @@ impl Pipeline {
             (AnyAutoencoder::Kl(_), AnyDenoiser::UNet2D(_))
         );
         let class = if stable { "StableDiffusionPipeline" } else { "TorchlightPipeline" };
+        let library = if stable { "diffusers" } else { "torchlight" };
         json!({
             "_class_name": class,
             "feature_extractor": [null, null],
@@ -232,8 +266,8 @@ impl Pipeline {
             "scheduler": ["diffusers", self.scheduler.class.name()],
             "text_encoder": ["transformers", ClipText::CLASS],
             "tokenizer": ["transformers", "CLIPTokenizer"],
-            "unet": ["diffusers", self.denoiser.class()],
-            "vae": ["diffusers", self.autoencoder.class()],
+            "unet": [library, self.denoiser.class()],
+            "vae": [library, self.autoencoder.class()],
         })
     }
 
@@ -252,23 +286,19 @@ impl Pipeline {
             let positions = text.max_position_embeddings;
             return refuse(ClipText::CLASS, "max_position_embeddings", positions, expected);
         }
-        match &self.denoiser {
-            AnyDenoiser::UNet2D(unet) => {
-                let width = unet.config().cross_attention_dim.at(0);
-                if width != text.hidden_size {
-                    let expected = "the text encoder's hidden_size";
-                    return refuse(UNet2DCondition::CLASS, "cross_attention_dim", width, expected);
-                }
-            }
+        let class = self.denoiser.class();
+        let width = self.denoiser.text_width();
+        if width != text.hidden_size {
+            return refuse(class, "cross_attention_dim", width, "the text encoder's hidden_size");
         }
-        match (&self.autoencoder, &self.denoiser) {
-            (AnyAutoencoder::Kl(vae), AnyDenoiser::UNet2D(unet)) => {
-                let channels = unet.config().in_channels;
-                if channels != vae.config().latent_channels {
-                    let expected = "the autoencoder's latent_channels";
-                    return refuse(UNet2DCondition::CLASS, "in_channels", channels, expected);
-                }
-            }
+        let channels = self.denoiser.latent_channels();
+        if channels != self.autoencoder.latent_channels() {
+            return refuse(class, "in_channels", channels, "the autoencoder's latent_channels");
+        }
+        let rows = matches!(self.autoencoder, AnyAutoencoder::Row(_));
+        if rows != matches!(self.denoiser, AnyDenoiser::UNet1D(_)) {
+            let dimensions = if rows { 1 } else { 2 };
+            return refuse(class, "dimensions", 3 - dimensions, "those of the latents");
         }
         Ok(())
     }
@@ -297,8 +327,11 @@ fn check_files(folder: &Path) -> Result<()> {
     need(folder.join(SCHEDULER), "the noise schedule")
 }
 
-/// `_class_name` of a part's configuration.
-fn class_name(folder: &Path) -> Result<String> {
+/// `_class_name` in the `config.json` of a part's folder; empty where it has none.
+///
+/// # Errors
+/// As [`read_config`].
+pub fn class_name(folder: &Path) -> Result<String> {
     let config: Map<String, Value> = read_config(&folder.join("config.json"))?;
     Ok(config.get("_class_name").and_then(Value::as_str).unwrap_or_default().to_owned())
 }

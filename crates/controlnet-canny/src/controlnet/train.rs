@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use diffusion_lora::denoiser::{Control, Denoiser};
-use diffusion_lora::schedule::NoiseSchedule;
 use diffusion_lora::train::{
-    Denoising, Examples, Outcome, Progress, TextConditioning, TrainConfig, Trainer,
+    Denoising, Material, Outcome, Progress, TextConditioning, TrainConfig, Trainer,
 };
 use diffusion_lora::{Model, Network, Result};
 use tch::Tensor;
@@ -38,8 +37,7 @@ pub fn train_control<C: Network + Control>(
     control: &mut Model<C>,
     denoiser: &dyn Denoiser,
     text: &TextConditioning<'_>,
-    examples: &Examples,
-    schedule: &NoiseSchedule,
+    material: Material<'_>,
     config: &TrainConfig,
     checkpoint: Option<PathBuf>,
     observe: impl FnMut(Progress) -> ControlFlow<()>,
@@ -49,8 +47,7 @@ pub fn train_control<C: Network + Control>(
     let objective = Denoising::new(
         denoiser,
         Some(control.network()),
-        schedule,
-        examples,
+        material,
         text,
         config.batch_size,
         config.caption_dropout,

@@ -38,7 +38,7 @@ impl Default for RowAutoencoderConfig {
     fn default() -> Self {
         Self {
             columns: 1088,
-            latent_channels: 40,
+            latent_channels: 48,
             hidden_width: 256,
             background_channel: 2,
             other: OtherFields::new(),

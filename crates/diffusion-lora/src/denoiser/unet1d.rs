@@ -56,13 +56,13 @@ pub struct UNet1DConfig {
 impl Default for UNet1DConfig {
     fn default() -> Self {
         Self {
-            in_channels: 40,
-            out_channels: 40,
-            block_out_channels: vec![64, 128, 192],
-            kernel_sizes: vec![5, 5, 3],
+            in_channels: 48,
+            out_channels: 48,
+            block_out_channels: vec![96, 128, 192],
+            kernel_sizes: vec![3, 5, 3],
             attention: vec![false, true, true],
             stride: 4,
-            layers_per_block: 2,
+            layers_per_block: 1,
             attention_heads: 4,
             cross_attention_dim: 64,
             time_embed_dim: 256,

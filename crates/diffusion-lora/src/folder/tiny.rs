@@ -1,12 +1,13 @@
 //! A Stable Diffusion small enough for tests and demonstrations.
 
 use serde_json::json;
-use tch::{Device, Kind};
+use tch::kind::FLOAT_CPU;
+use tch::{Device, Kind, Tensor};
 
 use super::{AnyAutoencoder, AnyDenoiser, Pipeline};
-use crate::autoencoder::AutoencoderKLConfig;
-use crate::denoiser::UNet2DConfig;
+use crate::autoencoder::{AutoencoderKLConfig, RowAutoencoder, RowAutoencoderConfig};
 use crate::denoiser::unet2d::PerBlock;
+use crate::denoiser::{UNet1DConfig, UNet2DConfig};
 use crate::error::Result;
 use crate::model::Model;
 use crate::nn::Init;
@@ -84,4 +85,79 @@ pub fn tiny_stable_diffusion<S: AsRef<str>>(captions: &[S], seed: u64) -> Result
             PredictionType::VPrediction,
         ),
     })
+}
+
+/// An untrained row-wise model with about 0.3 million parameters drawn from `seed`, for images
+/// `columns` wide whose height is a multiple of 4.
+///
+/// # Errors
+/// As [`tiny_stable_diffusion`].
+pub fn tiny_row_model<S: AsRef<str>>(captions: &[S], columns: i64, seed: u64) -> Result<Pipeline> {
+    let tokenizer = BpeTraining { max_length: 24, ..BpeTraining::default() }
+        .train(captions.iter().map(AsRef::as_ref))?;
+    let text = ClipTextConfig {
+        vocab_size: tokenizer.vocabulary_size() as i64,
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        max_position_embeddings: tokenizer.max_length() as i64,
+        hidden_act: HiddenAct::Gelu,
+        eos_token_id: i64::from(tokenizer.end_id()),
+        ..ClipTextConfig::default()
+    };
+    let autoencoder = RowAutoencoderConfig {
+        columns,
+        latent_channels: 8,
+        hidden_width: 16,
+        ..RowAutoencoderConfig::default()
+    };
+    let unet = UNet1DConfig {
+        in_channels: 8,
+        out_channels: 8,
+        block_out_channels: vec![16, 32],
+        kernel_sizes: vec![3, 3],
+        attention: vec![false, true],
+        attention_heads: 2,
+        cross_attention_dim: 16,
+        time_embed_dim: 32,
+        ..UNet1DConfig::default()
+    };
+    let (init, device) = (Init::Random { seed }, Device::Cpu);
+    let mut autoencoder = Model::<RowAutoencoder>::create(&autoencoder, init, device, Kind::Float)?;
+    let (mean, std) = (Tensor::zeros([8], FLOAT_CPU), Tensor::ones([8], FLOAT_CPU));
+    autoencoder.network_mut().set_statistics(&mean, &std);
+    Ok(Pipeline {
+        tokenizer,
+        text_encoder: Model::create(&text, init, device, Kind::Float)?,
+        autoencoder: AnyAutoencoder::Row(autoencoder),
+        denoiser: AnyDenoiser::UNet1D(Model::create(&unet, init, device, Kind::Float)?),
+        scheduler: SchedulerConfig::cosine(SchedulerClass::Ddim),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_model_is_written_and_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let made = tiny_row_model(&["pixelated network data: web"], 64, 3).expect("a valid model");
+        made.save(folder.path()).expect("a writable folder");
+        let read = Pipeline::load(folder.path(), Device::Cpu, Kind::Float).expect("what was saved");
+        let images = Tensor::ones([2, 3, 16, 64], FLOAT_CPU);
+        let latents = read.autoencoder.as_dyn().encode(&images, None).expect("images that fit");
+        assert_eq!(latents.size(), [2, 8, 16]);
+        assert_eq!(latents, made.autoencoder.as_dyn().encode(&images, None).expect("the same"));
+        let decoded = read.autoencoder.as_dyn().decode(&latents).expect("latents that fit");
+        assert_eq!(decoded.size(), images.size());
+        let text = read.encode_text(&["web", ""], 0).expect("short captions");
+        let times = Tensor::from_slice(&[3_i64, 900]);
+        let out = read.denoiser.as_dyn().predict(&latents, &times, &text, None);
+        assert_eq!(out.expect("shapes that fit").size(), [2, 8, 16]);
+        assert!(
+            read.denoiser.as_dyn().predict(&latents.narrow(2, 0, 15), &times, &text, None).is_err()
+        );
+    }
 }

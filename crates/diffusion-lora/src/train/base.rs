@@ -5,13 +5,12 @@ use std::path::PathBuf;
 
 use tch::{Tensor, no_grad};
 
-use super::{Denoising, Examples, Outcome, Progress, TextConditioning, TrainConfig, Trainer};
+use super::{Denoising, Material, Outcome, Progress, TextConditioning, TrainConfig, Trainer};
 use crate::autoencoder::Autoencoder;
 use crate::data::to_signed;
 use crate::denoiser::Denoiser;
 use crate::error::Result;
 use crate::model::{Model, Network};
-use crate::schedule::NoiseSchedule;
 use crate::text::ClipText;
 
 /// Encodes pictures `[3, height, width]` of `u8` one by one: `[images, ...latent shape]`.
@@ -37,8 +36,7 @@ pub fn train_denoiser<N: Network + Denoiser>(
     denoiser: &mut Model<N>,
     text_encoder: &mut Model<ClipText>,
     ids: Tensor,
-    examples: &Examples,
-    schedule: &NoiseSchedule,
+    material: Material<'_>,
     config: &TrainConfig,
     checkpoint: Option<PathBuf>,
     observe: impl FnMut(Progress) -> ControlFlow<()>,
@@ -54,8 +52,7 @@ pub fn train_denoiser<N: Network + Denoiser>(
     let objective = Denoising::new(
         denoiser.network(),
         None,
-        schedule,
-        examples,
+        material,
         &text,
         config.batch_size,
         config.caption_dropout,

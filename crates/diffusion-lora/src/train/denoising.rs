@@ -27,6 +27,15 @@ pub struct Examples {
     pub weights: Vec<f64>,
 }
 
+/// What a network is trained on: examples, and the schedule that makes them noisy.
+#[derive(Debug, Clone, Copy)]
+pub struct Material<'a> {
+    /// The examples.
+    pub examples: &'a Examples,
+    /// The noise schedule.
+    pub schedule: &'a NoiseSchedule,
+}
+
 /// How captions become tokens.
 #[derive(Debug)]
 pub enum TextConditioning<'a> {
@@ -84,12 +93,12 @@ impl<'a> Denoising<'a> {
     pub fn new(
         denoiser: &'a dyn Denoiser,
         control: Option<&'a dyn Control>,
-        schedule: &'a NoiseSchedule,
-        examples: &'a Examples,
+        material: Material<'a>,
         text: &'a TextConditioning<'a>,
         batch_size: usize,
         caption_dropout: f64,
     ) -> Result<Self> {
+        let Material { examples, schedule } = material;
         let count = examples.latents.size().first().copied().unwrap_or(0);
         let refuse = |reason| Err(Error::Examples { reason });
         if count < 1 || batch_size < 1 {

@@ -13,6 +13,6 @@ mod trainer;
 
 pub use adamw::{AdamW, AdamWConfig};
 pub use base::{encode_images, train_denoiser};
-pub use denoising::{Denoising, Examples, TextConditioning};
+pub use denoising::{Denoising, Examples, Material, TextConditioning};
 pub use row::{RowTraining, fit_row_autoencoder};
 pub use trainer::{LearningRate, Outcome, Progress, TrainConfig, Trainer};

@@ -19,8 +19,8 @@ use diffusion_lora::schedule::{NoiseSchedule, SchedulerClass, SchedulerConfig};
 use diffusion_lora::text::tokenizer::BpeTraining;
 use diffusion_lora::text::{ClipText, ClipTextConfig, ClipTokenizer, HiddenAct};
 use diffusion_lora::train::{
-    Examples, LearningRate, Outcome, Progress, RowTraining, TextConditioning, TrainConfig,
-    encode_images, fit_row_autoencoder, train_denoiser,
+    Examples, LearningRate, Material, Outcome, Progress, RowTraining, TextConditioning,
+    TrainConfig, encode_images, fit_row_autoencoder, train_denoiser,
 };
 use diffusion_lora::{Model, Network};
 use nprint_codec::Layout;
@@ -91,14 +91,14 @@ impl Default for BaseTraining {
             },
             latent_noise: 0.05,
             denoiser_training: TrainConfig {
-                steps: 9000,
+                steps: 5500,
                 batch_size: 8,
                 ema_decay: Some(0.999),
                 caption_dropout: 0.1,
                 ..common.clone()
             },
             control_training: TrainConfig {
-                steps: 2000,
+                steps: 1500,
                 batch_size: 8,
                 ema_decay: Some(0.995),
                 caption_dropout: 0.1,
@@ -216,8 +216,7 @@ pub fn train_base(
             &mut denoiser,
             &mut text,
             ids.shallow_clone(),
-            &examples,
-            &schedule,
+            Material { examples: &examples, schedule: &schedule },
             &training.denoiser_training,
             Some(checkpoints.join("denoiser.safetensors")),
             |p| observe(BaseStage::Denoiser, p),
@@ -246,8 +245,7 @@ pub fn train_base(
             &mut control,
             denoiser.network(),
             &TextConditioning::Frozen(table),
-            &examples,
-            &schedule,
+            Material { examples: &examples, schedule: &schedule },
             &training.control_training,
             Some(checkpoints.join("control.safetensors")),
             |p| observe(BaseStage::Control, p),
