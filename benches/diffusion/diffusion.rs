@@ -11,12 +11,11 @@ use diffusion_lora::denoiser::{UNet1DCondition, UNet1DConfig};
 use diffusion_lora::lora::{LoraConfig, LoraParameters};
 use diffusion_lora::nn::Init;
 use diffusion_lora::random::gaussian;
-use diffusion_lora::schedule::{NoiseSchedule, SchedulerConfig};
-use diffusion_lora::train::{AdamW, AdamWConfig, Denoising, Examples, TextConditioning};
+use diffusion_lora::train::{AdamW, AdamWConfig};
 use diffusion_lora::{Autoencoder, Denoiser, Model};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 const ROWS: i64 = 1024;
 const TOKENS: i64 = 32;
@@ -27,14 +26,21 @@ fn one_thread() {
     tch::set_num_threads(1);
 }
 
-/// A frozen denoiser with its first latents and caption.
+/// A frozen denoiser, latents for the largest batch, and a caption's tokens.
 fn unet(rng: &mut ChaCha8Rng) -> (Model<UNet1DCondition>, Tensor, Tensor) {
     let config = UNet1DConfig::default();
-    let mut model = Model::create(&config, INIT, Device::Cpu, Kind::Float).expect("the defaults");
+    let mut model = Model::<UNet1DCondition>::create(&config, INIT, Device::Cpu, Kind::Float)
+        .expect("the defaults");
     model.store_mut().freeze();
     let latents = gaussian(rng, &[4, config.in_channels, ROWS]);
-    let text = gaussian(rng, &[2, TOKENS, config.cross_attention_dim]);
+    let text = gaussian(rng, &[1, TOKENS, config.cross_attention_dim]);
     (model, latents, text)
+}
+
+/// The first latents, one caption for all of them, and the middle of the schedule.
+fn batch_of(batch: i64, latents: &Tensor, text: &Tensor) -> (Tensor, Tensor, Tensor) {
+    let times = Tensor::full([batch], 500, (Kind::Int64, Device::Cpu));
+    (latents.narrow(0, 0, batch), text.repeat([batch, 1, 1]), times)
 }
 
 fn denoiser(c: &mut Criterion) {
@@ -44,9 +50,7 @@ fn denoiser(c: &mut Criterion) {
     let mut group = c.benchmark_group("unet1d");
     group.sample_size(10).measurement_time(Duration::from_secs(4));
     for batch in BATCHES {
-        let (latents, text) =
-            (latents.narrow(0, 0, batch), text.narrow(0, 0, 1).repeat([batch, 1, 1]));
-        let times = Tensor::full([batch], 500, (Kind::Int64, Device::Cpu));
+        let (latents, text, times) = batch_of(batch, &latents, &text);
         group.bench_function(BenchmarkId::new("forward", format!("{batch}x40x{ROWS}")), |b| {
             b.iter(|| tch::no_grad(|| unet.predict(black_box(&latents), &times, &text, None)));
         });
@@ -58,21 +62,13 @@ fn denoiser(c: &mut Criterion) {
         let mut parameters: Vec<(String, Tensor)> = lora.store().variables().into_iter().collect();
         parameters.sort_by(|a, b| a.0.cmp(&b.0));
         let mut optimiser = AdamW::new(AdamWConfig::default(), parameters);
-        let schedule = NoiseSchedule::new(&SchedulerConfig::default()).expect("the defaults");
-        let examples = Examples {
-            latents: latents.shallow_clone(),
-            captions: vec![0; 4],
-            conditions: None,
-            weights: vec![1.0; 4],
-        };
-        let captions = TextConditioning::Frozen(text.shallow_clone());
-        let denoising =
-            Denoising::new(&*unet, None, &schedule, &examples, &captions, batch as usize, 0.1)
-                .expect("the examples fit together");
+        let (latents, text, times) = batch_of(batch, &latents, &text);
         group.bench_function(BenchmarkId::new("lora_step", format!("{batch}x40x{ROWS}")), |b| {
             b.iter(|| {
-                let loss = denoising.loss(&mut rng).expect("the shapes fit");
-                loss.backward();
+                let target = gaussian(&mut rng, &latents.size());
+                let noisy = (&latents + &target) * std::f64::consts::FRAC_1_SQRT_2;
+                let predicted = unet.predict(&noisy, &times, &text, None).expect("the shapes fit");
+                predicted.mse_loss(&target, Reduction::Mean).backward();
                 optimiser.clip_grad_norm(1.0);
                 optimiser.step(1e-4);
                 optimiser.zero_grad();
