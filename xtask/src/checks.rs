@@ -12,6 +12,9 @@ const FREE: [&str; 4] = ["nprint-codec", "trace-image", "protocol-repair", "trac
 /// The packages that only hold benchmarks.
 const BENCHES: [&str; 3] =
     ["torchlight-benches", "torchlight-canny-benches", "torchlight-diffusion-benches"];
+/// The crates that reach libtorch through a feature, without it.
+const WITHOUT_FEATURES: [&str; 5] =
+    ["--package", "controlnet-canny", "--package", "torchlight", "--no-default-features"];
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
 /// Everything.
@@ -35,10 +38,9 @@ fn everything(root: &Path, steps: &mut Steps) -> Result<()> {
     format(root, steps)?;
     steps.call("libtorch", || libtorch::ensure(root))?;
     free_tests(root, steps)?;
-    steps.command(
-        "clippy, all packages",
-        cargo(root).args(["clippy", "--workspace", "--all-targets"]).args(DENY),
-    )?;
+    let every = ["--workspace"];
+    steps.command("clippy, all packages", &mut clippy(root, &every))?;
+    steps.command("clippy, without features", &mut clippy(root, &WITHOUT_FEATURES))?;
     let rest = FREE.iter().flat_map(|package| ["--exclude", package]);
     steps.command(
         "tests, all other packages",
@@ -65,14 +67,15 @@ fn without_libtorch(root: &Path, steps: &mut Steps) -> Result<()> {
     free_tests(root, steps)?;
     let canny = ["--package", "controlnet-canny", "--no-default-features"];
     steps.command("tests, edges", tests(root).args(canny))?;
-    let clippy = |packages: &[&str]| {
-        let mut command = cargo(root);
-        command.args(["clippy", "--all-targets"]).args(packages).args(DENY);
-        command
-    };
     let free: Vec<&str> = packages(&FREE).collect();
-    steps.command("clippy, packages without libtorch", &mut clippy(&free))?;
-    steps.command("clippy, edges", &mut clippy(&canny))
+    steps.command("clippy, packages without libtorch", &mut clippy(root, &free))?;
+    steps.command("clippy, without features", &mut clippy(root, &WITHOUT_FEATURES))
+}
+
+fn clippy(root: &Path, packages: &[&str]) -> Command {
+    let mut command = cargo(root);
+    command.args(["clippy", "--all-targets"]).args(packages).args(DENY);
+    command
 }
 
 fn format(root: &Path, steps: &mut Steps) -> Result<()> {
