@@ -6,16 +6,8 @@ use crate::failure::Result;
 use crate::libtorch;
 use crate::steps::{cargo, run};
 
-const PROGRAM: [&str; 8] = [
-    "run",
-    "--quiet",
-    "--release",
-    "--package",
-    "torchlight-examples",
-    "--example",
-    "torchlight",
-    "--",
-];
+const PROGRAM: [&str; 7] =
+    ["run", "--release", "--package", "torchlight-examples", "--example", "torchlight", "--"];
 
 /// The main job on the sample captures.
 pub fn demo(root: &Path, rest: &[&str]) -> Result<()> {
