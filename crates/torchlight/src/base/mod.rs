@@ -91,14 +91,14 @@ impl Default for BaseTraining {
             },
             latent_noise: 0.05,
             denoiser_training: TrainConfig {
-                steps: 5500,
+                steps: 3600,
                 batch_size: 8,
                 ema_decay: Some(0.999),
                 caption_dropout: 0.1,
                 ..common.clone()
             },
             control_training: TrainConfig {
-                steps: 1500,
+                steps: 900,
                 batch_size: 8,
                 ema_decay: Some(0.995),
                 caption_dropout: 0.1,
@@ -163,7 +163,7 @@ pub fn train_base(
             groups: pictures.groups.iter().map(|g| shallow(g)).collect(),
             weights: column_weights(&layout),
             flips: flip_chances(&layout),
-            flip_share: 0.3,
+            flip_share: 0.5,
             latent_noise: training.latent_noise,
         };
         let (outcome, losses) = fit_row_autoencoder(

@@ -11,6 +11,7 @@ const VALUE_WEIGHTS: &[(Field, f32)] = &[
     (ipv4::HEADER_LENGTH, 1.0),
     (ipv4::TOS, 3.0),
     (ipv4::TOTAL_LENGTH, 6.0),
+    (ipv4::RESERVED, 2.0),
     (ipv4::DONT_FRAGMENT, 2.0),
     (ipv4::MORE_FRAGMENTS, 2.0),
     (ipv4::FRAGMENT_OFFSET, 1.0),
@@ -18,12 +19,14 @@ const VALUE_WEIGHTS: &[(Field, f32)] = &[
     (ipv4::PROTOCOL, 6.0),
     (ipv6::VERSION, 0.5),
     (ipv6::TRAFFIC_CLASS, 3.0),
+    (ipv6::FLOW_LABEL, 0.05),
     (ipv6::PAYLOAD_LENGTH, 6.0),
     (ipv6::NEXT_HEADER, 6.0),
     (ipv6::HOP_LIMIT, 8.0),
     (tcp::SOURCE_PORT, 0.2),
     (tcp::DESTINATION_PORT, 0.2),
     (tcp::DATA_OFFSET, 1.0),
+    (tcp::RESERVED, 2.0),
     (tcp::NS, 3.0),
     (tcp::CWR, 3.0),
     (tcp::ECE, 3.0),
@@ -34,6 +37,7 @@ const VALUE_WEIGHTS: &[(Field, f32)] = &[
     (tcp::SYN, 3.0),
     (tcp::FIN, 3.0),
     (tcp::WINDOW, 0.2),
+    (tcp::URGENT_POINTER, 1.0),
     (tcp::OPTIONS, 0.05),
     (udp::SOURCE_PORT, 0.3),
     (udp::DESTINATION_PORT, 0.3),
@@ -46,9 +50,16 @@ const VALUE_WEIGHTS: &[(Field, f32)] = &[
 const PRESENCE_WEIGHT: f32 = 0.05;
 const FIRST_BYTE_PRESENCE_WEIGHT: f32 = 0.5;
 
-/// Fields from this weight on must survive any value: their bits are flipped in training.
-const FLIPPED_FROM: f32 = 2.0;
-const FLIP_CHANCE: f32 = 0.15;
+/// The chance that training flips a bit of an augmented row, by the weight of its field: what
+/// must survive any value is varied, and what counts little is scrambled, so that the code of one field
+/// does not lean on another that happens to go with it in the training captures.
+fn flip_chance(weight: f32) -> f32 {
+    match weight {
+        w if w >= 2.0 => 0.15,
+        w if w > 0.0 => 0.25,
+        _ => 0.5,
+    }
+}
 
 /// The weights of a layout's columns.
 pub fn column_weights(layout: &Layout) -> ColumnWeights {
@@ -62,8 +73,7 @@ pub fn column_weights(layout: &Layout) -> ColumnWeights {
 
 /// The chance that training flips a bit of each column.
 pub fn flip_chances(layout: &Layout) -> Vec<f32> {
-    let chance = |weight: f32| if weight >= FLIPPED_FROM { FLIP_CHANCE } else { 0.0 };
-    value_weights(layout).into_iter().map(chance).collect()
+    value_weights(layout).into_iter().map(flip_chance).collect()
 }
 
 fn value_weights(layout: &Layout) -> Vec<f32> {
@@ -90,6 +100,8 @@ mod tests {
         );
         assert!(at(ipv4::TTL) > at(tcp::SOURCE_PORT));
         assert!(weights.presence.iter().all(|w| *w > 0.0));
-        assert_eq!(flip_chances(&layout)[0], 0.0);
+        let flips = flip_chances(&layout);
+        let at = |field| flips[layout.column_of(field).expect("in the layout")];
+        assert!(at(tcp::SEQ) > at(tcp::SOURCE_PORT) && at(tcp::SOURCE_PORT) > at(ipv4::TTL));
     }
 }

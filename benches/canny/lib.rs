@@ -1,0 +1,1 @@
+//! Only a place for the targets of this package.
