@@ -84,17 +84,14 @@ fn forward(args: &NprintArgs, capture: &Path, output: Option<&Path>) -> anyhow::
         options = options.dropping(&layout, |name| regex.is_match(name));
     }
     let trace = files::capture(capture)?;
-    match output {
-        Some(path) => {
-            let mut bytes = Vec::new();
-            write_csv(&mut bytes, &trace, &layout, &options)?;
-            write_atomic(path, &bytes)?;
-        }
-        None => {
-            let mut out = BufWriter::new(std::io::stdout().lock());
-            write_csv(&mut out, &trace, &layout, &options)?;
-            out.flush()?;
-        }
+    if let Some(path) = output {
+        let mut bytes = Vec::new();
+        write_csv(&mut bytes, &trace, &layout, &options)?;
+        write_atomic(path, &bytes)?;
+    } else {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        write_csv(&mut out, &trace, &layout, &options)?;
+        out.flush()?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -98,40 +98,29 @@ impl Summary {
     }
 
     fn human(&self) -> String {
-        let mut text = String::new();
+        let mut lines = Vec::new();
         for (name, value) in &self.facts {
-            write_fact(&mut text, 0, name, value);
+            describe(&mut lines, 0, name, value);
         }
-        text
+        lines.into_iter().map(|line| line + "\n").collect()
     }
 }
 
 /// One fact as lines: nested values are indented, lists of objects are tables in rows.
-fn write_fact(text: &mut String, depth: usize, name: &str, value: &Value) {
+fn describe(lines: &mut Vec<String>, depth: usize, name: &str, value: &Value) {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(fields) => {
-            text.push_str(&format!("{indent}{name}\n"));
+            lines.push(format!("{indent}{name}"));
             for (name, value) in fields {
-                write_fact(text, depth + 1, name, value);
+                describe(lines, depth + 1, name, value);
             }
         }
-        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
-            text.push_str(&format!("{indent}{name}\n"));
-            for item in items {
-                match item {
-                    Value::Object(fields) => {
-                        let cells: Vec<String> = fields
-                            .iter()
-                            .map(|(name, value)| format!("{name} {}", plain(value)))
-                            .collect();
-                        text.push_str(&format!("{indent}  {}\n", cells.join("  ")));
-                    }
-                    other => text.push_str(&format!("{indent}  {}\n", plain(other))),
-                }
-            }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            lines.push(format!("{indent}{name}"));
+            lines.extend(items.iter().map(|item| format!("{indent}  {}", plain(item))));
         }
-        other => text.push_str(&format!("{indent}{name}: {}\n", plain(other))),
+        other => lines.push(format!("{indent}{name}: {}", plain(other))),
     }
 }
 
@@ -141,7 +130,7 @@ fn plain(value: &Value) -> String {
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => {
             let pairs = fields.iter().map(|(name, value)| format!("{name} {}", plain(value)));
-            pairs.collect::<Vec<_>>().join(", ")
+            pairs.collect::<Vec<_>>().join("  ")
         }
         Value::Null => "unknown".to_owned(),
         other => other.to_string(),

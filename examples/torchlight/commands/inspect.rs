@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use torchlight::Problem;
 use torchlight::artefact::Manifest;
 use torchlight::diffusion_lora::Weights;
-use torchlight::diffusion_lora::lora::AdapterFile;
-use torchlight::nprint_codec::{Layout, Trace, dissect, read_capture_lossy, read_csv};
+use torchlight::diffusion_lora::lora::{AdapterFile, AdapterLayer};
+use torchlight::nprint_codec::{Error, Layout, Trace, dissect, read_capture_lossy, read_csv};
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant, read_image_folder};
 
 use crate::files::{self, is_dash, shown};
@@ -28,7 +28,7 @@ pub struct Inspect {
 
 impl Inspect {
     /// Does it.
-    pub fn run(self) -> anyhow::Result<Summary> {
+    pub fn run(self) -> Summary {
         let (mut found, mut problems) = (Vec::new(), Vec::new());
         for path in &self.files {
             match look(path) {
@@ -48,7 +48,7 @@ impl Inspect {
         for value in found {
             summary = summary.fact("found", value);
         }
-        Ok(summary)
+        summary
     }
 }
 
@@ -81,12 +81,12 @@ fn look(path: &Path) -> anyhow::Result<Value> {
         }
         _ => {
             let (trace, damage) = read_capture_lossy(path)?;
-            Ok(capture(&trace, damage.map(|error| error.to_string())))
+            Ok(capture(&trace, damage.as_ref()))
         }
     }
 }
 
-fn capture(trace: &Trace, damage: Option<String>) -> Value {
+fn capture(trace: &Trace, damage: Option<&Error>) -> Value {
     let mut kinds: Map<String, Value> = Map::new();
     for packet in trace.iter() {
         let kind = dissect(trace.link_type(), packet.bytes)
@@ -103,7 +103,7 @@ fn capture(trace: &Trace, damage: Option<String>) -> Value {
         "bytes_on_the_wire": trace.iter().map(|p| u64::from(p.original_length)).sum::<u64>(),
         "seconds": span as f64 / 1e9,
         "packets_by_kind": kinds,
-        "damage": damage,
+        "damage": damage.map(ToString::to_string),
     })
 }
 
@@ -126,8 +126,8 @@ fn image(path: &Path) -> anyhow::Result<Value> {
 
 fn weights(path: &Path) -> anyhow::Result<Value> {
     if let Ok(adapter) = AdapterFile::read(path) {
-        let ranks: Vec<i64> = adapter.unet.layers.values().map(|layer| layer.rank()).collect();
-        let alpha = adapter.unet.layers.values().next().map(|layer| layer.alpha());
+        let ranks: Vec<i64> = adapter.unet.layers.values().map(AdapterLayer::rank).collect();
+        let alpha = adapter.unet.layers.values().next().map(AdapterLayer::alpha);
         return Ok(json!({
             "kind": "LoRA adapter",
             "modules": adapter.unet.layers.len(),
