@@ -1,0 +1,162 @@
+//! The program from the outside: what it prints, what it writes, how it ends.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use torchlight::nprint_codec::{
+    Layout, LinkType, RowPolicy, Trace, encode, read_capture, write_capture,
+};
+
+/// The program, which cargo builds before the tests of its package.
+fn program() -> PathBuf {
+    let mut path = std::env::current_exe().expect("this test is a program");
+    path.pop();
+    path.pop();
+    path.join("examples").join(format!("torchlight{}", std::env::consts::EXE_SUFFIX))
+}
+
+fn torchlight(folder: &Path, words: &[&str]) -> Output {
+    Command::new(program()).args(words).current_dir(folder).output().expect("the program starts")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Twenty UDP packets between two hosts, checksums left out.
+fn capture(folder: &Path, name: &str) -> PathBuf {
+    let mut trace = Trace::new(LinkType::RawIp);
+    for i in 0..20_u8 {
+        let mut bytes = vec![0x45, 0, 0, 60, 0, i, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        bytes.extend([0x9c, 0x40, 0xca, 0x6c, 0, 40, 0, 0]);
+        bytes.resize(60, i);
+        trace.push(1_700_000_000_000_000_000 + i64::from(i) * 1_000_000, &bytes, 60);
+    }
+    let path = folder.join(name);
+    write_capture(&path, &trace).expect("a capture");
+    path
+}
+
+#[test]
+fn encode_decode_and_stdin() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = capture(folder.path(), "a.pcap");
+    let csv = torchlight(folder.path(), &["encode", "a.pcap"]);
+    assert_eq!(code(&csv), 0, "{}", text(&csv.stderr));
+    assert_eq!(text(&csv.stdout).lines().count(), 21);
+    let tool = torchlight(folder.path(), &["nprint", "-P", "a.pcap", "-4", "-6", "-t", "-u", "-i"]);
+    assert_eq!(text(&tool.stdout).lines().count(), 21);
+
+    let mut child = Command::new(program())
+        .args(["encode", "-", "--quiet"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(&fs::read(&path).expect("readable")).expect("taken");
+    drop(stdin);
+    assert_eq!(child.wait_with_output().expect("an end").stdout, csv.stdout);
+
+    let matrix = |path: &Path| {
+        let trace = read_capture(path).expect("a capture");
+        encode(&trace, &Layout::reference(), RowPolicy::EveryIpPacket)
+    };
+    for format in ["csv", "npy", "png"] {
+        let (rows, back) = (format!("rows.{format}"), format!("{format}.pcap"));
+        let done =
+            torchlight(folder.path(), &["encode", "a.pcap", "--format", format, "-o", &rows]);
+        assert_eq!(code(&done), 0, "{}", text(&done.stderr));
+        let done = torchlight(folder.path(), &["decode", &rows, "-o", &back]);
+        assert_eq!(code(&done), 0, "{}", text(&done.stderr));
+        assert_eq!(matrix(&folder.path().join(&back)), matrix(&path), "{format}");
+        let again = torchlight(folder.path(), &["decode", &rows, "-o", &back]);
+        assert_eq!(code(&again), 3, "what exists is not replaced");
+        assert!(text(&again.stderr).contains("--force"));
+    }
+}
+
+#[test]
+fn wrong_usage_and_missing_features_say_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    capture(folder.path(), "a.pcap");
+    assert_eq!(code(&torchlight(folder.path(), &["encode"])), 2);
+    assert_eq!(code(&torchlight(folder.path(), &["no-such-command"])), 2);
+    assert_eq!(code(&torchlight(folder.path(), &["nprint", "-Q"])), 2);
+    let parquet = torchlight(folder.path(), &["encode", "a.pcap", "--format", "parquet"]);
+    assert_eq!(code(&parquet), 3);
+    assert!(text(&parquet.stderr).contains("not there yet"));
+    for command in [
+        "encode", "decode", "inspect", "dataset", "canny", "generate", "repair", "check",
+        "evaluate", "run",
+    ] {
+        let help = torchlight(folder.path(), &[command, "--help"]);
+        assert_eq!(code(&help), 0);
+        assert!(text(&help.stdout).contains("Example: torchlight"), "{command}");
+    }
+}
+
+#[test]
+fn some_inputs_may_fail() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    capture(folder.path(), "a.pcap");
+    fs::write(folder.path().join("b.pcap"), "no capture").expect("written");
+    let some = torchlight(folder.path(), &["inspect", "a.pcap", "b.pcap", "--json"]);
+    assert_eq!(code(&some), 1);
+    let summary: serde_json::Value = serde_json::from_slice(&some.stdout).expect("JSON");
+    assert_eq!(
+        (summary["done"].as_u64(), summary["problems"][0]["input"].as_str()),
+        (Some(1), Some("b.pcap"))
+    );
+    assert_eq!(code(&torchlight(folder.path(), &["inspect", "b.pcap"])), 3);
+
+    // Folder of captures: one good, three bad, one without a label.
+    let captures = folder.path().join("captures");
+    fs::create_dir_all(&captures).expect("a folder");
+    let good = fs::read(capture(&captures, "good.pcap")).expect("readable");
+    capture(&captures, "stranger.pcap");
+    fs::write(
+        captures.join("labels.csv"),
+        "file,service\ngood.pcap,x\ncut.pcap,x\nempty.pcap,x\nnotes.txt,x\n",
+    )
+    .expect("written");
+    fs::write(captures.join("cut.pcap"), &good[..good.len() - 5]).expect("written");
+    fs::write(captures.join("empty.pcap"), "").expect("written");
+    fs::write(captures.join("notes.txt"), "notes").expect("written");
+    let words = ["dataset", "captures", "-o", "images", "--rows", "32"];
+    let done = torchlight(folder.path(), &words);
+    assert_eq!(code(&done), 1);
+    let said = text(&done.stderr);
+    for name in ["cut.pcap", "empty.pcap", "notes.txt", "stranger.pcap"] {
+        assert!(said.contains(&format!("failed: {name}: ")), "{name}: {said}");
+    }
+    assert!(folder.path().join("images/images/good.png").is_file());
+    assert_eq!(code(&torchlight(folder.path(), &words)), 3, "a finished folder is not replaced");
+
+    let edges = torchlight(
+        folder.path(),
+        &["canny", "images/images/good.png", "-o", "edges.png", "--json"],
+    );
+    assert_eq!(code(&edges), 0, "{}", text(&edges.stderr));
+    let words = ["repair", "images", "-o", "repaired", "--addresses", "10.9.0.0/16", "--strict"];
+    let repaired = torchlight(folder.path(), &words);
+    assert_eq!(code(&repaired), 0, "{}", text(&repaired.stderr));
+    let check = torchlight(folder.path(), &["check", "repaired/captures/good.pcap"]);
+    assert_eq!(code(&check), 0, "{}{}", text(&check.stdout), text(&check.stderr));
+}
+
+#[test]
+fn a_run_without_captures_or_config_fails_clearly() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    assert_eq!(code(&torchlight(folder.path(), &["run", "none.toml"])), 3);
+    fs::write(folder.path().join("bad.toml"), "[lora]\nrnak = 4\n").expect("written");
+    let bad = torchlight(folder.path(), &["run", "bad.toml"]);
+    assert_eq!(code(&bad), 3);
+    assert!(text(&bad.stderr).contains("rnak"), "{}", text(&bad.stderr));
+}
