@@ -14,7 +14,9 @@ fn program() -> PathBuf {
     let mut path = std::env::current_exe().expect("this test is a program");
     path.pop();
     path.pop();
-    path.join("examples").join(format!("torchlight{}", std::env::consts::EXE_SUFFIX))
+    let path = path.join("examples").join(format!("torchlight{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.is_file(), "{}: cargo build --example torchlight makes it", path.display());
+    path
 }
 
 fn torchlight(folder: &Path, words: &[&str]) -> Output {
