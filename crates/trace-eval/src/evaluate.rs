@@ -39,6 +39,21 @@ pub fn evaluate(
     if categories.is_empty() {
         notes.push("The real captures have no labels: there are no utility tests.".to_owned());
     }
+    if !held_out.is_empty() {
+        notes.push(
+            "Distances and detection compare with real and held-out captures together; real → real and \
+             synthetic → real are tested on held-out captures only."
+                .to_owned(),
+        );
+    }
+    if pool.parents.iter().any(Option::is_some) {
+        notes.push(
+            "A child is made from a real capture, so a set of children can lie nearer to the real set \
+             than one half of that lies to the other: below the floor is no proof by itself. Novelty and \
+             synthetic → real say whether the children are more than copies."
+                .to_owned(),
+        );
+    }
     let references = References::new(&pool, &categories, config, &mut notes);
     let real_samples: Vec<&Sample> = pool.samples[..pool.held_out.end].to_vec();
     let control = controls(&real_samples, config.seed);

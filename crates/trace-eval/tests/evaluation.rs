@@ -118,13 +118,15 @@ fn faults_are_caught_by_the_measure_meant_for_them() {
     assert!(accuracy(&bad, Scenario::SyntheticReal, View::Bits) < 0.2);
 }
 
+/// Damage to the bytes of one packet.
+type Fault = fn(&mut [u8]);
+
 #[test]
 fn audits_name_the_broken_rule() {
     let clean = audit_with(|_, bytes| bytes.to_vec());
     assert_eq!(clean.errors(), 0, "{:?}", clean.violations());
     assert_eq!(clean.count(Rule::TcpHandshake).checked, 1);
     assert_eq!(clean.count(Rule::TcpAckExact).broken, 0);
-    type Fault = fn(&mut [u8]);
     let faults: [(Rule, usize, Fault); 8] = [
         (Rule::Ipv4Checksum, 5, |b| b[10] ^= 1),
         (Rule::TcpChecksum, 5, |b| b[36] ^= 1),
@@ -228,7 +230,9 @@ fn small_sets_leave_tests_out_and_say_so() {
         s.labels.set("other", if i == 0 { "rare" } else { "common" });
     }
     let mut child = children(&uneven);
-    child.iter_mut().for_each(|c| c.labels = Labels::new());
+    for c in &mut child {
+        c.labels = Labels::new();
+    }
     let report = evaluate(&uneven, &[], &child, &quick()).expect("a report");
     assert!(report.utility.is_empty());
     assert!(report.notes.iter().any(|n| n.starts_with("service")), "{:?}", report.notes);
@@ -236,7 +240,9 @@ fn small_sets_leave_tests_out_and_say_so() {
     // Labels on real captures only: nothing synthetic to train or test on.
     let real = real(3, 0);
     let mut child = children(&real);
-    child.iter_mut().for_each(|c| c.labels = Labels::new());
+    for c in &mut child {
+        c.labels = Labels::new();
+    }
     let report = evaluate(&real, &[], &child, &quick()).expect("a report");
     assert!(report.utility.iter().all(|u| u.scenario != Scenario::SyntheticReal));
     assert!(

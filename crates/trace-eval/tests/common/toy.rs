@@ -71,7 +71,7 @@ pub fn connection(class: usize, seed: u64, exchanges: usize) -> Trace {
     send(true, 0x02, 0, &mut client, &mut server);
     send(false, 0x12, 0, &mut client, &mut server);
     send(true, 0x10, 0, &mut client, &mut server);
-    let mut sizes = ChaCha8Rng::seed_from_u64(seed ^ 99);
+    let mut sizes = ChaCha8Rng::seed_from_u64(seed ^ 0x63);
     for _ in 0..exchanges {
         send(true, 0x18, sizes.random_range(20..60), &mut client, &mut server);
         for _ in 0..=class {
