@@ -135,7 +135,10 @@ fn sources_of_another_length_and_times_before_1970_are_refused() {
         Err(protocol_repair::Error::SourceLength { expected: 5, .. })
     ));
     let early = RepairConfig { start_ns: 0, ..config(0) };
-    assert!(matches!(repair(&soft, &early), Err(protocol_repair::Error::StartTime { start_ns: 0 })));
+    assert!(matches!(
+        repair(&soft, &early),
+        Err(protocol_repair::Error::StartTime { start_ns: 0 })
+    ));
 }
 
 fn laws(cells: TernaryMatrix, confidence: Vec<u8>, seed: u64) -> Result<(), TestCaseError> {
