@@ -164,13 +164,14 @@ fn disturb(cells: &TernaryMatrix, mode: &str, seed: u64) -> TernaryMatrix {
             for c in column..column + usize::from(field.bits) {
                 let cell = cells.row(row).cell(c);
                 if random.random_bool(rate) && (kind == "flip" || cell != Cell::Vacant) {
-                    let other = match (cell, random.random_bool(0.5), kind) {
-                        (Cell::Zero, _, "ports" | "numbers") => Cell::One,
-                        (Cell::One, _, "ports" | "numbers") | (Cell::Vacant, true, _) => Cell::Zero,
-                        (Cell::Zero, true, _) | (Cell::Vacant, ..) => Cell::One,
-                        (Cell::One, true, _) => Cell::Zero,
-                        _ => Cell::Vacant,
+                    let states = match (cell, kind) {
+                        (Cell::Vacant, _) => [Cell::Zero, Cell::One],
+                        (Cell::Zero, "ports" | "numbers") => [Cell::One; 2],
+                        (Cell::One, "ports" | "numbers") => [Cell::Zero; 2],
+                        (Cell::Zero, _) => [Cell::One, Cell::Vacant],
+                        (Cell::One, _) => [Cell::Zero, Cell::Vacant],
                     };
+                    let other = states[usize::from(random.random_bool(0.5))];
                     out.row_mut(row).set_cell(c, other);
                 }
             }

@@ -4,6 +4,9 @@ use crate::config::RepairConfig;
 use crate::evidence::{Evidence, Noise};
 use nprint_codec::{Field, IpVersion, TernaryMatrix};
 
+/// Directions with fewer rows are decided together with others of their kind.
+const POOLED_BELOW: usize = 16;
+
 /// What follows the IP header in the representation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Transport {
@@ -122,6 +125,27 @@ impl<'a> Draft<'a> {
     pub(crate) fn connections(&self, flow: usize) -> Vec<Vec<usize>> {
         let same = |a: &usize, b: &usize| self.rows[*a].connection == self.rows[*b].connection;
         self.flows[flow].rows.chunk_by(same).map(<[usize]>::to_vec).collect()
+    }
+
+    /// As [`directions`](Self::directions), but short conversations of the same kind are put
+    /// together: one DNS query says little about the next header's constants, five hundred do.
+    pub(crate) fn pooled_directions(&self) -> Vec<Vec<usize>> {
+        let (mut out, small): (Vec<_>, Vec<_>) =
+            self.directions().into_iter().partition(|rows| rows.len() >= POOLED_BELOW);
+        let mut pools: Vec<((IpVersion, Transport, usize), Vec<usize>)> = Vec::new();
+        for rows in small {
+            let facts = self.rows[rows[0]];
+            let key = (facts.stack.version, self.flows[facts.flow].transport, facts.direction);
+            match pools.iter_mut().find(|(k, _)| *k == key) {
+                Some((_, pool)) => pool.extend(rows),
+                None => pools.push((key, rows)),
+            }
+        }
+        out.extend(pools.into_iter().map(|(_, mut rows)| {
+            rows.sort_unstable();
+            rows
+        }));
+        out
     }
 
     /// The rows of each direction of each flow, flow by flow.

@@ -24,6 +24,8 @@ use crate::{Error, Problem, Result, Stage};
 
 const INPUTS: &str = "inputs.json";
 const MANIFEST: &str = "manifest.json";
+/// What a stage keeps for itself while it is not finished.
+const CHECKPOINT: &str = "checkpoint.";
 
 /// What a stage is made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,7 +161,9 @@ impl OpenStage {
     pub fn finish(self, seed: u64, duration_s: f64, problems: &[Problem]) -> Result<Manifest> {
         let mut outputs = BTreeMap::new();
         for file in files_below(&self.folder)? {
-            if file != INPUTS && !file.ends_with(".part") {
+            let ending = Path::new(&file).extension().unwrap_or_default();
+            let passing = file == INPUTS || ending == "part" || file.starts_with(CHECKPOINT);
+            if !passing {
                 let hash = sha256(&self.folder.join(&file))?;
                 outputs.insert(file, hash);
             }

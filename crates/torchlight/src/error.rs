@@ -64,6 +64,14 @@ pub enum Error {
         /// The image.
         path: PathBuf,
     },
+    /// A repaired capture breaks a rule, and that was not to be let through.
+    #[error("{}: {finding}", path.display())]
+    NotCompliant {
+        /// What it was made from.
+        path: PathBuf,
+        /// The first broken rule.
+        finding: String,
+    },
     /// No generated image could be made a capture of.
     #[error("none of {children} generated images holds a capture; the first: {first}")]
     NoUsableChild {
@@ -86,11 +94,13 @@ pub enum Error {
         /// What the parser found.
         source: serde_json::Error,
     },
-    /// A picture of edges could not be written.
-    #[error("{}: {source}", path.display())]
+    /// A picture of edges could not be encoded.
+    #[error("edges of {width} x {height} pixels: {source}")]
     EdgePng {
-        /// The file.
-        path: PathBuf,
+        /// Columns of pixels.
+        width: usize,
+        /// Rows of pixels.
+        height: usize,
         /// What the encoder said.
         source: png::EncodingError,
     },

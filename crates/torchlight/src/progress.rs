@@ -28,14 +28,20 @@ pub enum Stage {
     Repair,
     /// The children's quality is measured.
     Evaluate,
+    /// A control network is trained; no part of a run.
+    TrainControl,
+    /// A base's autoencoder is trained; no part of a run.
+    TrainAutoencoder,
+    /// A base's denoiser is trained; no part of a run.
+    TrainDenoiser,
 }
 
 impl Stage {
-    /// Every stage, in order.
+    /// Every stage of a run, in order.
     pub const ALL: [Self; 6] =
         [Self::Dataset, Self::TrainLora, Self::Edges, Self::Generate, Self::Repair, Self::Evaluate];
 
-    /// The stage's folder inside a run's output folder.
+    /// The stage's folder inside a run's output folder; for the others, its name.
     pub const fn folder(self) -> &'static str {
         match self {
             Self::Dataset => "01-dataset",
@@ -44,6 +50,9 @@ impl Stage {
             Self::Generate => "04-generate",
             Self::Repair => "05-repair",
             Self::Evaluate => "06-evaluate",
+            Self::TrainControl => "train-control",
+            Self::TrainAutoencoder => "train-autoencoder",
+            Self::TrainDenoiser => "train-denoiser",
         }
     }
 
@@ -51,7 +60,9 @@ impl Stage {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Dataset => "captures",
-            Self::TrainLora => "steps",
+            Self::TrainLora | Self::TrainControl | Self::TrainAutoencoder | Self::TrainDenoiser => {
+                "steps"
+            }
             Self::Edges => "images",
             Self::Generate => "denoising steps",
             Self::Repair => "children",
@@ -69,6 +80,9 @@ impl fmt::Display for Stage {
             Self::Generate => "generate",
             Self::Repair => "repair",
             Self::Evaluate => "evaluate",
+            Self::TrainControl => "train-control",
+            Self::TrainAutoencoder => "train-autoencoder",
+            Self::TrainDenoiser => "train-denoiser",
         })
     }
 }
@@ -197,6 +211,12 @@ impl<'a> Monitor<'a> {
     /// Says that the stage begins.
     pub(crate) fn start(&mut self) {
         self.progress.event(&Event::Started { stage: self.stage });
+    }
+
+    /// Goes over to another stage: one call may do several.
+    pub fn enter(&mut self, stage: Stage) {
+        (self.stage, self.started, self.first) = (stage, Instant::now(), None);
+        self.start();
     }
 
     /// Says that the stage is finished.

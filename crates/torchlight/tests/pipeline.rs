@@ -43,7 +43,7 @@ fn stop_in(torchlight: &Torchlight, stage: Stage, after: usize) {
     let result = torchlight.run(
         &mut |event: &Event| match event {
             Event::Advanced { stage: at, done, .. } if *at == stage && *done >= after => {
-                stop.stop()
+                stop.stop();
             }
             _ => {}
         },

@@ -148,7 +148,8 @@ impl Maker<'_> {
         let place = Place { ports, answer: side == 1, index: 0, flow };
         payload::tcp(&mut self.filler, place, &segments, &mut self.streams);
         for (row, first) in repeats {
-            self.streams[row] = self.streams[first].clone();
+            let again = self.streams[first].clone();
+            self.streams[row] = again;
         }
     }
 
@@ -201,12 +202,11 @@ impl Maker<'_> {
         let payload_at = frame.len();
         let payload_length = facts.payload_bytes as usize;
         let on_wire = payload_at - ip_at + payload_length;
-        let whole = match source {
-            Some(source) => take(frame, source, payload_length),
-            None => {
-                self.make(row, ends, trace, frame, payload_length);
-                true
-            }
+        let whole = if let Some(source) = source {
+            take(frame, source, payload_length)
+        } else {
+            self.make(row, ends, trace, frame, payload_length);
+            true
         };
         self.checksums(row, ends, source, frame, [ip_at, transport_at, payload_at], whole);
         if let Some((d, bytes, original)) = source {

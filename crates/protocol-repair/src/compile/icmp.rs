@@ -6,6 +6,9 @@ use nprint_codec::{IpVersion, icmp};
 /// First column of the sequence number of an echo message in the reference layout.
 const SEQUENCE_COLUMN: usize = 1072;
 
+/// MTU that an error names where the evidence has none. Units: bytes.
+const NEXT_HOP_MTU: u32 = 1400;
+
 pub(crate) fn rest(draft: &mut Draft<'_>) {
     let trusted = draft.noise.is_clean() && draft.evidence.is_certain();
     for flow in 0..draft.flows.len() {
@@ -24,10 +27,11 @@ pub(crate) fn rest(draft: &mut Draft<'_>) {
             let evidence = if trusted { reading.value } else { 0 };
             let kind = draft.value(row, icmp::TYPE);
             let value = match (draft.rows[row].stack.version, kind) {
+                // The next hop's MTU; RFC 1191 section 4.
                 (IpVersion::V4, 3)
-                    if draft.value(row, icmp::CODE) == 4 && evidence & 0xffff == 0 =>
+                    if draft.value(row, icmp::CODE) == 4 && (evidence as u16) == 0 =>
                 {
-                    evidence | 1400
+                    evidence + NEXT_HOP_MTU
                 }
                 (IpVersion::V6, 2) => evidence.max(1280),
                 (IpVersion::V6, 136) => reading.value & 0xe000_0000,

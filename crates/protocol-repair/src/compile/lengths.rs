@@ -52,7 +52,7 @@ fn payload_grammar(draft: &Draft<'_>, row: usize) -> (u32, u32) {
 
 /// Decides IP and UDP lengths.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
-    for rows in draft.directions() {
+    for rows in draft.pooled_directions() {
         let (v4, v6): (Vec<usize>, Vec<usize>) =
             rows.into_iter().partition(|r| draft.rows[*r].stack.version == IpVersion::V4);
         let totals = settle(draft, &v4, ipv4::TOTAL_LENGTH, draft.noise);
@@ -107,7 +107,8 @@ fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
     };
     if facts.more_fragments && facts.stack.transport != Transport::Fragment {
         // All but the last fragment carry a multiple of 8 bytes.
-        payload = ((payload + transport).div_euclid(8).max(2) * 8) - transport;
+        let whole = (payload + transport).div_euclid(8).max(transport.div_ceil(8)).max(2);
+        payload = 8 * whole - transport;
     }
     draft.rows[row].payload_bytes = payload;
     let after_ip = extension + transport + payload;

@@ -305,7 +305,9 @@ fn tcp_message(filler: &mut Filler, place: Place, index: usize, length: usize) -
         // Neither letters nor line ends, so that no header is read into it.
         80 | 8080 => {
             filler.push(&mut out, length);
-            out.iter_mut().for_each(|b| *b |= 0x80);
+            for byte in &mut out {
+                *byte |= 0x80;
+            }
         }
         25 | 587 | 21 | 110 | 143 => {
             out.extend((0..length.saturating_sub(2)).map(|i| b'a' + (i % 26) as u8));

@@ -13,7 +13,10 @@ fn settle_directions(
     field: Field,
     takes: impl Fn(&Draft<'_>, usize) -> bool,
 ) {
-    for rows in draft.directions() {
+    // A flow label names one conversation; the rest belongs to hosts.
+    let groups =
+        if field == ipv6::FLOW_LABEL { draft.directions() } else { draft.pooled_directions() };
+    for rows in groups {
         let rows: Vec<usize> = rows.into_iter().filter(|r| takes(draft, *r)).collect();
         let values = settle(draft, &rows, field, draft.noise);
         for (row, value) in rows.into_iter().zip(values) {
@@ -89,10 +92,9 @@ pub(crate) fn icmp_type(draft: &mut Draft<'_>) {
             };
             let highest_code = match (version, kind) {
                 (IpVersion::V4, 3) => 15,
-                (IpVersion::V4, 5) => 3,
                 (IpVersion::V4, 11) | (IpVersion::V6, 3) => 1,
                 (IpVersion::V6, 1) => 8,
-                (IpVersion::V6, 4) => 3,
+                (IpVersion::V4, 5) | (IpVersion::V6, 4) => 3,
                 _ => 0,
             };
             draft.set(row, icmp::TYPE, kind);

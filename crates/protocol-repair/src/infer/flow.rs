@@ -395,14 +395,12 @@ fn echoes(draft: &mut Draft<'_>, version: IpVersion) {
     };
     let mut known: Vec<(u32, usize)> = Vec::new();
     for (row, id) in echo.into_iter().zip(ids) {
-        let flow = match known.iter().find(|(k, _)| *k == id) {
-            Some((_, flow)) => *flow,
-            None => {
-                let flow = new_flow(draft, Transport::Icmp, [id as u16, 0]);
-                known.push((id, flow));
-                flow
-            }
-        };
+        let found = known.iter().find(|(k, _)| *k == id).map(|(_, flow)| *flow);
+        let flow = found.unwrap_or_else(|| {
+            let flow = new_flow(draft, Transport::Icmp, [id as u16, 0]);
+            known.push((id, flow));
+            flow
+        });
         let kind = draft.value(row, icmp::TYPE);
         draft.rows[row].flow = flow;
         draft.rows[row].direction = usize::from(matches!(kind, 0 | 129));

@@ -69,7 +69,7 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
 
 /// Decides don't-fragment: of whole packets per direction of a flow, of fragments one by one.
 pub(crate) fn dont_fragment(draft: &mut Draft<'_>) {
-    for rows in draft.directions() {
+    for rows in draft.pooled_directions() {
         let whole: Vec<usize> = rows
             .into_iter()
             .filter(|r| {

@@ -117,7 +117,9 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     };
     // Rows are packets of conversations: a stack that the trace shows often is more likely.
     let mut seen = [0_usize; 8];
-    all.iter().for_each(|c| seen[cheapest(c, &[0.0; 8])] += 1);
+    for costs in &all {
+        seen[cheapest(costs, &[0.0; 8])] += 1;
+    }
     let prior = seen.map(|n| {
         if n == 0 { UNSEEN_STACK } else { (rows as f32 / n as f32).ln().min(UNSEEN_STACK) }
     });

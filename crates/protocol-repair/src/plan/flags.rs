@@ -73,6 +73,7 @@ const STATES: [State; 8] = [
 ];
 
 /// Where `event` from side `direction` leads, and what the step costs; `None` where it is illegal.
+#[allow(clippy::match_same_arms)] // One line a transition, in the order of the states.
 fn step(state: State, event: Event, direction: usize, has_data: bool) -> Option<(State, f32)> {
     use State::{
         Answered, Closed, ClosingInitiator, ClosingResponder, Open, Opening, Reset, Start,

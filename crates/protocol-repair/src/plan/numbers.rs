@@ -80,7 +80,8 @@ fn explain(draft: &Draft<'_>, rows: &[usize]) -> Verdict {
             Some(stream) => {
                 let ahead = distance(stream.next, seq);
                 good = ahead == 0 || (ahead < 0 && distance(stream.low, seq) >= 0);
-                possible = ahead.abs() < REACH || (flag(tcp::RST) && (seq == 0 || seq == ack));
+                possible = ahead.unsigned_abs() < REACH as u32
+                    || (flag(tcp::RST) && (seq == 0 || seq == ack));
                 if possible && !flag(tcp::RST) {
                     let end = seq.wrapping_add(length);
                     if distance(stream.next, end) > 0 {
@@ -98,7 +99,7 @@ fn explain(draft: &Draft<'_>, rows: &[usize]) -> Verdict {
                 Some(other) => {
                     let beyond = distance(other.next, ack);
                     good &= beyond <= 0 || !third_step;
-                    possible &= beyond.abs() < REACH;
+                    possible &= beyond.unsigned_abs() < REACH as u32;
                     if beyond > 0 && possible {
                         other.next = ack;
                     }
@@ -161,9 +162,9 @@ fn bases(draft: &Draft<'_>, rows: &[usize], flow: usize) -> ([u32; 2], [usize; 2
     let mut random = ChaCha8Rng::seed_from_u64(draft.config.seed ^ 0x5eed_0f15);
     random.set_stream(stream);
     let mut out = ([random.next_u32(), random.next_u32()], [0; 2]);
-    for side in 0..2 {
-        let first = votes[side].first().copied();
-        if let Some((value, count)) = crate::infer::settle::counts(&votes[side]).first() {
+    for (side, votes) in votes.iter().enumerate() {
+        let first = votes.first().copied();
+        if let Some((value, count)) = crate::infer::settle::counts(votes).first() {
             // Lone votes are as good as any number; the first is nearest to the evidence.
             out.0[side] = if *count > 1 { *value } else { first.unwrap_or(*value) };
             out.1[side] = *count;

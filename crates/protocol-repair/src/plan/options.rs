@@ -42,7 +42,7 @@ pub(crate) fn is_legal(layout: &[(u8, u8)], syn: bool) -> bool {
         2 => *length == 4 && syn,
         3 => *length == 3 && syn,
         4 => *length == 2 && syn,
-        5 => !syn && *length > 2 && (*length - 2) % 8 == 0,
+        5 => !syn && *length > 2 && (*length - 2).is_multiple_of(8),
         8 => *length == 10,
         _ => true,
     })
@@ -150,7 +150,9 @@ fn settle_syn_values(draft: &mut Draft<'_>, rows: &[usize]) {
 fn legal_as_it_stands(draft: &Draft<'_>, row: usize, syn: bool) -> Option<Layout> {
     let cells = draft.evidence.soft().cells().row(row);
     let bytes = cells.bytes(tcp::OPTIONS);
-    if bytes.len() % 4 != 0 || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32) {
+    if !bytes.len().is_multiple_of(4)
+        || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32)
+    {
         return None;
     }
     let columns = TCP_OPTIONS_COLUMN..TCP_OPTIONS_COLUMN + 320;

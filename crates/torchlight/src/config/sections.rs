@@ -210,7 +210,7 @@ impl Default for GenerateConfig {
 }
 
 /// How children become captures: `[repair]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RepairSettings {
     /// A timing model's file. Default: the run learns one from its own captures.
@@ -226,18 +226,6 @@ pub struct RepairSettings {
     pub link: protocol_repair::Link,
     /// What fills payload. Default random.
     pub payload: protocol_repair::PayloadPolicy,
-}
-
-impl Default for RepairSettings {
-    fn default() -> Self {
-        Self {
-            timing: None,
-            timing_label: None,
-            addresses: None,
-            link: protocol_repair::Link::default(),
-            payload: protocol_repair::PayloadPolicy::default(),
-        }
-    }
 }
 
 /// What is measured: `[evaluate]`.

@@ -11,9 +11,9 @@ use super::Run;
 use crate::artefact::{Inputs, Manifest, write_atomic};
 use crate::model::{Place, attach_adapter, control_folder};
 use crate::stages::{
-    ADAPTER_FILE, CAPTURES_FOLDER, GenerateJob, LOSS_FILE, LoraJob, Parent, REPORTS_FOLDER,
-    RepairJob, ReportSources, generate, learn_timing, read_samples, repair_images, train_lora,
-    write_dataset, write_edges, write_report,
+    ADAPTER_FILE, CAPTURES_FOLDER, CHECKPOINT_FILE, GenerateJob, LOSS_FILE, LoraJob, Parent,
+    REPORTS_FOLDER, RepairInput, RepairJob, ReportSources, generate, learn_timing, read_samples,
+    repair_images, train_lora, write_dataset, write_edges, write_report,
 };
 use crate::{Capture, Config, Error, LabelSource, Result, Stage, capture_files};
 
@@ -69,6 +69,10 @@ impl Run<'_> {
                 seed: config.seed,
             };
             train_lora(&job, folder, monitor)
+        })
+        .inspect(|_| {
+            // Finished: the checkpoint is not needed, and where it cannot go it does no harm.
+            let _ = std::fs::remove_file(self.folder(Stage::TrainLora).join(CHECKPOINT_FILE));
         })
     }
 
@@ -145,12 +149,14 @@ impl Run<'_> {
             let category = chosen.or(first.map(|(category, _)| category));
             let timing = timing(config, captures, category)?;
             write_atomic(&folder.join("timing.json"), timing.to_json()?.as_bytes())?;
+            let inputs: Vec<RepairInput> = images.iter().map(RepairInput::from).collect();
             let job = RepairJob {
-                images: &images,
+                inputs: &inputs,
                 settings: &config.repair,
                 timing: &timing,
                 timing_label: category,
                 seed: config.seed,
+                strict: false,
             };
             repair_images(&job, folder, monitor)?;
             Ok(())

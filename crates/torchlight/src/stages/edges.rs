@@ -36,16 +36,21 @@ pub fn write_edges(
 /// # Errors
 /// [`Error::EdgePng`], [`Error::Io`].
 pub fn write_edge_png(edges: &EdgeMap, path: &Path) -> Result<()> {
-    let encode = || {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, edges.width as u32, edges.height as u32);
-        encoder.set_color(png::ColorType::Grayscale);
-        encoder.set_depth(png::BitDepth::Eight);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&edges.data)?;
-        writer.finish()?;
-        Ok(bytes)
-    };
-    let bytes = encode().map_err(|source| Error::EdgePng { path: path.to_owned(), source })?;
-    write_atomic(path, &bytes)
+    write_atomic(path, &edge_png(edges)?)
+}
+
+/// Edges as an 8-bit gray PNG.
+///
+/// # Errors
+/// [`Error::EdgePng`] for a size that PNG does not know.
+pub fn edge_png(edges: &EdgeMap) -> Result<Vec<u8>> {
+    let wrong = |source| Error::EdgePng { width: edges.width, height: edges.height, source };
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, edges.width as u32, edges.height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().map_err(wrong)?;
+    writer.write_image_data(&edges.data).map_err(wrong)?;
+    writer.finish().map_err(wrong)?;
+    Ok(bytes)
 }

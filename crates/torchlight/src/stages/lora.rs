@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use diffusion_lora::data::{read_png, to_signed};
 use diffusion_lora::lora::{AdapterFile, Format, LoraConfig, LoraParameters};
 use diffusion_lora::schedule::NoiseSchedule;
 use diffusion_lora::train::{
-    AdamWConfig, Denoising, Examples, LearningRate, Material, Outcome, TextConditioning,
-    TrainConfig, Trainer,
+    AdamWConfig, Denoising, LearningRate, Material, Outcome, TrainConfig, Trainer,
 };
 use diffusion_lora::{Pipeline, lora::Adapter};
-use tch::{Kind, Tensor, no_grad};
+use tch::Tensor;
 use trace_image::FolderImage;
 
+use super::material::examples;
 use crate::{Error, LoraCourse, LoraSettings, Monitor, Result};
 
 /// The adapter, in PEFT's form under diffusers' name.
@@ -50,7 +49,7 @@ pub fn train_lora(job: &LoraJob<'_>, folder: &Path, monitor: &mut Monitor<'_>) -
         return Err(Error::NoImages { folder: folder.to_owned() });
     }
     std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-    let (examples, text) = no_grad(|| examples(pipeline, images, clip_skip))?;
+    let (examples, text) = examples(pipeline, images, clip_skip)?;
     let config = LoraConfig {
         rank: settings.rank as i64,
         alpha: settings.alpha,
@@ -88,38 +87,8 @@ pub fn train_lora(job: &LoraJob<'_>, folder: &Path, monitor: &mut Monitor<'_>) -
     Ok(slots.detach("training")?)
 }
 
-/// Latents of the images and states of their captions, all at once: they do not change.
-fn examples(
-    pipeline: &Pipeline,
-    images: &[FolderImage],
-    clip_skip: usize,
-) -> Result<(Examples, TextConditioning<'static>)> {
-    let mut captions: Vec<&str> = images.iter().map(|image| image.caption.as_str()).collect();
-    captions.sort_unstable();
-    captions.dedup();
-    let row = |image: &FolderImage| {
-        captions.iter().position(|caption| *caption == image.caption.as_str()).unwrap_or(0) as i64
-    };
-    let rows = images.iter().map(row).collect();
-    // The empty caption stands last.
-    let all: Vec<&str> = captions.iter().copied().chain([""]).collect();
-    let text = pipeline.encode_text(&all, clip_skip)?;
-    let autoencoder = pipeline.autoencoder.as_dyn();
-    let mut latents = Vec::with_capacity(images.len());
-    for image in images {
-        let pixels = to_signed(&read_png(&image.path)?).unsqueeze(0).to_device(pipeline.device());
-        latents.push(autoencoder.encode(&pixels, None)?.to_kind(Kind::Float));
-    }
-    let examples = Examples {
-        latents: Tensor::cat(&latents, 0),
-        captions: rows,
-        conditions: None,
-        weights: vec![1.0; images.len()],
-    };
-    Ok((examples, TextConditioning::Frozen(text)))
-}
-
-fn train_config(settings: &LoraSettings, seed: u64) -> TrainConfig {
+/// The settings as the training loop takes them.
+pub(super) fn train_config(settings: &LoraSettings, seed: u64) -> TrainConfig {
     TrainConfig {
         steps: settings.steps,
         batch_size: settings.batch_size,

@@ -4,6 +4,8 @@
 //! [`artefact`](crate::artefact) around each.
 
 mod children;
+#[cfg(feature = "diffusion")]
+mod control;
 mod dataset;
 mod edges;
 mod evaluate;
@@ -11,15 +13,22 @@ mod evaluate;
 mod generate;
 #[cfg(feature = "diffusion")]
 mod lora;
+#[cfg(feature = "diffusion")]
+mod material;
 mod repair;
 mod report_extras;
 
 pub use children::{CHILD_COPY, CHILD_OF, CHILD_SEED, Child};
+#[cfg(feature = "diffusion")]
+pub use control::{ControlJob, train_controlnet};
 pub use dataset::write_dataset;
-pub use edges::{write_edge_png, write_edges};
+pub use edges::{edge_png, write_edge_png, write_edges};
 pub use evaluate::{ReportSources, read_samples, write_report};
 #[cfg(feature = "diffusion")]
 pub use generate::{GenerateJob, Parent, generate};
 #[cfg(feature = "diffusion")]
 pub use lora::{ADAPTER_FILE, CHECKPOINT_FILE, LOSS_FILE, LoraJob, train_lora};
-pub use repair::{CAPTURES_FOLDER, REPORTS_FOLDER, RepairJob, learn_timing, repair_images};
+pub use repair::{
+    CAPTURES_FOLDER, ChildReport, REPORTS_FOLDER, RepairInput, RepairJob, learn_timing,
+    repair_images,
+};

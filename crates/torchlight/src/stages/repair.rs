@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use nprint_codec::{Labels, Trace, write_capture};
+use nprint_codec::{Labels, SoftMatrix, Trace, read_csv, write_capture};
 use protocol_repair::{
-    AddressPlan, Payload, RepairConfig, RepairReport, Timing, TimingModel, repair,
+    AddressPlan, Payload, RepairConfig, RepairReport, Timing, TimingModel, check, repair,
 };
 use serde::{Deserialize, Serialize};
-use trace_image::{DecodeReport, Description, FolderImage, decode_tolerant};
+use trace_image::{DecodeReport, Description, FolderImage, TraceImage, decode_tolerant};
 
-use crate::artefact::{seed_of, write_atomic, write_json};
+use crate::artefact::{read_json, seed_of, write_atomic, write_json};
 use crate::{Capture, Error, Monitor, RepairSettings, Result};
 
 /// Folder of the captures, with their `labels.csv`.
@@ -17,11 +17,45 @@ pub const CAPTURES_FOLDER: &str = "captures";
 /// Folder of one report a child.
 pub const REPORTS_FOLDER: &str = "reports";
 
+/// Something to be repaired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairInput {
+    /// A trace image (PNG), or rows of bits as nPrint CSV (`.csv`).
+    pub path: PathBuf,
+    /// What it is known to be.
+    pub labels: Labels,
+}
+
+impl From<&FolderImage> for RepairInput {
+    fn from(image: &FolderImage) -> Self {
+        Self { path: image.path.clone(), labels: image.labels.clone() }
+    }
+}
+
+impl RepairInput {
+    /// The file's name without folders and ending.
+    pub fn stem(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The bits with their confidence, and what the tolerant decoder saw of an image.
+    fn read(&self) -> Result<(SoftMatrix, Option<DecodeReport>)> {
+        if self.path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
+            return Ok((SoftMatrix::certain(read_csv(&self.path)?.matrix), None));
+        }
+        let picture = TraceImage::read_png(&self.path)?;
+        let unknown = Description { canvas: picture.size(), ..Description::default() };
+        let description = picture.description().unwrap_or(&unknown);
+        let (soft, report) = decode_tolerant(&picture, description)?;
+        Ok((soft, Some(report)))
+    }
+}
+
 /// What is repaired, and how.
 #[derive(Debug, Clone)]
 pub struct RepairJob<'a> {
-    /// The images.
-    pub images: &'a [FolderImage],
+    /// The images or rows.
+    pub inputs: &'a [RepairInput],
     /// The settings.
     pub settings: &'a RepairSettings,
     /// Times of packets.
@@ -30,23 +64,39 @@ pub struct RepairJob<'a> {
     pub timing_label: Option<&'a str>,
     /// The run's seed; a child's follows from it and its name.
     pub seed: u64,
+    /// Whether a capture that [`protocol_repair::check`] finds fault with is a problem.
+    pub strict: bool,
 }
 
-/// A child's report file.
+/// A child's report file, `reports/<stem>.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChildReport {
+    /// The image or rows that it was made from.
+    pub input: String,
+    /// The capture.
+    pub capture: String,
+    /// What repair drew from.
+    pub seed: u64,
+    /// What it is known to be.
+    pub labels: Labels,
+    /// What the tolerant decoder saw, for images.
+    #[serde(default, skip_deserializing)]
+    pub decode: Option<DecodeReport>,
+    /// What repair made and changed.
+    pub repair: RepairReport,
+}
+
+/// `report.json`: all children.
 #[derive(Debug, Serialize)]
-struct ChildReport<'a> {
-    image: String,
-    capture: String,
-    seed: u64,
-    labels: &'a Labels,
-    decode: DecodeReport,
-    repair: &'a RepairReport,
-}
-
-/// The part of a report file that the page needs.
-#[derive(Debug, Deserialize)]
-pub(crate) struct StoredReport {
-    pub(crate) repair: RepairReport,
+struct Totals<'a> {
+    children: usize,
+    packets: usize,
+    cells: u64,
+    changed_cells: u64,
+    non_derived_cells: u64,
+    changed_non_derived_cells: u64,
+    changed_non_derived_share: f64,
+    reports: &'a [ChildReport],
 }
 
 /// Learns times from real captures, by the values of `category` too.
@@ -60,59 +110,94 @@ pub fn learn_timing(captures: &[Capture], category: Option<&str>) -> TimingModel
     TimingModel::fit_labelled(&pairs)
 }
 
-/// Makes `captures/<stem>.pcap` and `reports/<stem>.json` of every image in `folder`, and last
-/// `captures/labels.csv`. Images whose two files are there are left out; images that cannot be
-/// read or hold no packet are told to the monitor as problems.
+/// Makes `captures/<stem>.pcap` and `reports/<stem>.json` of every input in `folder`, and last
+/// `captures/labels.csv` and `report.json`. Inputs whose two files are there are left out; inputs
+/// that cannot be read or hold no packet are told to the monitor as problems.
 ///
-/// Returns how many captures there are.
+/// Returns the reports.
 ///
 /// # Errors
-/// [`Error::NoUsableChild`] where every image has a problem, [`Error::Io`], [`Error::Codec`] where a capture cannot be written, [`Error::Repair`] for
-/// settings that will not do, [`Error::Stopped`].
+/// [`Error::NoUsableChild`] where every input has a problem, [`Error::Io`], [`Error::Codec`] where
+/// a capture cannot be written, [`Error::Repair`] for settings that will not do,
+/// [`Error::Stopped`].
 pub fn repair_images(
     job: &RepairJob<'_>,
     folder: &Path,
     monitor: &mut Monitor<'_>,
-) -> Result<usize> {
+) -> Result<Vec<ChildReport>> {
     let (captures, reports) = (folder.join(CAPTURES_FOLDER), folder.join(REPORTS_FOLDER));
     for path in [&captures, &reports] {
         std::fs::create_dir_all(path).map_err(Error::file("create", path))?;
     }
-    let mut table: Vec<(String, &Labels)> = Vec::new();
-    for (index, image) in job.images.iter().enumerate() {
-        monitor.step(index, job.images.len())?;
-        let capture = captures.join(format!("{}.pcap", image.stem()));
-        let report = reports.join(format!("{}.json", image.stem()));
-        if !(capture.is_file() && report.is_file()) {
-            match child(job, image, &capture, &report) {
-                Ok(()) => {}
-                // What the image holds is the image's problem; the rest is the run's.
-                Err(error @ (Error::Image(_) | Error::EmptyChild { .. })) => {
-                    monitor.problem(image.path.display().to_string(), error);
-                    continue;
-                }
-                Err(error) => return Err(error),
+    let total = job.inputs.len();
+    let mut done: Vec<ChildReport> = Vec::with_capacity(total);
+    for (index, input) in job.inputs.iter().enumerate() {
+        monitor.step(index, total)?;
+        let capture = captures.join(format!("{}.pcap", input.stem()));
+        let report = reports.join(format!("{}.json", input.stem()));
+        let before = report.is_file() && capture.is_file();
+        let made = match before.then(|| read_json(&report)) {
+            Some(Ok(made)) => Ok(made),
+            _ => child(job, input, &capture, &report),
+        };
+        match made {
+            Ok(made) => done.push(made),
+            Err(error) if is_inputs(&error) => {
+                monitor.problem(input.path.display().to_string(), error);
             }
+            Err(error) => return Err(error),
         }
-        table.push((format!("{}.pcap", image.stem()), &image.labels));
     }
-    if table.is_empty() {
+    if done.is_empty() {
         let first =
             monitor.problems().first().map_or("there are none".to_owned(), ToString::to_string);
-        return Err(Error::NoUsableChild { children: job.images.len(), first });
+        return Err(Error::NoUsableChild { children: total, first });
     }
+    let table: Vec<(&str, &Labels)> =
+        done.iter().map(|child| (child.capture.as_str(), &child.labels)).collect();
     write_atomic(&captures.join("labels.csv"), labels_csv(&table).as_bytes())?;
-    monitor.step(job.images.len(), job.images.len())?;
-    Ok(table.len())
+    write_json(&folder.join("report.json"), &totals(&done))?;
+    monitor.step(total, total)?;
+    Ok(done)
 }
 
-fn child(job: &RepairJob<'_>, image: &FolderImage, capture: &Path, report: &Path) -> Result<()> {
-    let picture = image.read()?;
-    let unknown = Description { canvas: picture.size(), ..Description::default() };
-    let description = picture.description().unwrap_or(&unknown);
-    let (soft, decode) = decode_tolerant(&picture, description)?;
-    let seed = seed_of(&["repair", &job.seed.to_string(), image.stem()]);
-    let label = job.timing_label.and_then(|c| image.labels.value(c)).map(str::to_owned);
+/// Whether an error is the input's; else it is the run's.
+fn is_inputs(error: &Error) -> bool {
+    match error {
+        Error::Image(_) | Error::EmptyChild { .. } | Error::NotCompliant { .. } => true,
+        Error::Codec(error) => {
+            !matches!(error, nprint_codec::Error::Io { action: "write" | "rename", .. })
+        }
+        Error::Repair(error) => matches!(error, protocol_repair::Error::Layout { .. }),
+        _ => false,
+    }
+}
+
+fn totals(reports: &[ChildReport]) -> Totals<'_> {
+    let sum = |of: fn(&RepairReport) -> u64| reports.iter().map(|child| of(&child.repair)).sum();
+    let (non_derived, changed) =
+        (sum(|r| r.non_derived_cells), sum(|r| r.changed_non_derived_cells));
+    Totals {
+        children: reports.len(),
+        packets: reports.iter().map(|child| child.repair.packets).sum(),
+        cells: sum(|r| r.cells),
+        changed_cells: sum(|r| r.changed_cells),
+        non_derived_cells: non_derived,
+        changed_non_derived_cells: changed,
+        changed_non_derived_share: changed as f64 / (non_derived as f64).max(1.0),
+        reports,
+    }
+}
+
+fn child(
+    job: &RepairJob<'_>,
+    input: &RepairInput,
+    capture: &Path,
+    report: &Path,
+) -> Result<ChildReport> {
+    let (soft, decode) = input.read()?;
+    let seed = seed_of(&["repair", &job.seed.to_string(), &input.stem()]);
+    let label = job.timing_label.and_then(|c| input.labels.value(c)).map(str::to_owned);
     let config = RepairConfig {
         seed,
         addresses: job.settings.addresses.map_or_else(AddressPlan::default, AddressPlan::Subnets),
@@ -123,23 +208,30 @@ fn child(job: &RepairJob<'_>, image: &FolderImage, capture: &Path, report: &Path
     };
     let (trace, repaired) = repair(&soft, &config)?;
     if trace.is_empty() {
-        return Err(Error::EmptyChild { path: image.path.clone() });
+        return Err(Error::EmptyChild { path: input.path.clone() });
+    }
+    if job.strict
+        && let Some(finding) = check(&trace).first()
+    {
+        let finding = format!("{finding:?}");
+        return Err(Error::NotCompliant { path: input.path.clone(), finding });
     }
     write_capture(capture, &trace)?;
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let record = ChildReport {
-        image: name(&image.path),
+    let made = ChildReport {
+        input: name(&input.path),
         capture: name(capture),
         seed,
-        labels: &image.labels,
+        labels: input.labels.clone(),
         decode,
-        repair: &repaired,
+        repair: repaired,
     };
-    write_json(report, &record)
+    write_json(report, &made)?;
+    Ok(made)
 }
 
 /// A table of labels: `file` and every category that a capture has.
-fn labels_csv(table: &[(String, &Labels)]) -> String {
+fn labels_csv(table: &[(&str, &Labels)]) -> String {
     let mut categories: Vec<&str> = Vec::new();
     for (category, _) in table.iter().flat_map(|(_, labels)| labels.iter()) {
         if !categories.contains(&category) {
@@ -154,20 +246,20 @@ fn labels_csv(table: &[(String, &Labels)]) -> String {
     let head = line(std::iter::once("file").chain(categories.iter().copied()).collect());
     let rows = table.iter().map(|(file, labels)| {
         let cells = categories.iter().map(|category| labels.value(category).unwrap_or_default());
-        line(std::iter::once(file.as_str()).chain(cells).collect())
+        line(std::iter::once(*file).chain(cells).collect())
     });
     std::iter::once(head).chain(rows).collect()
 }
 
 /// The report files of a repair folder, sorted by name.
-pub(crate) fn read_reports(folder: &Path) -> Result<Vec<StoredReport>> {
+pub(crate) fn read_reports(folder: &Path) -> Result<Vec<ChildReport>> {
     let entries = std::fs::read_dir(folder).map_err(Error::file("list", folder))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "json"))
         .collect();
     files.sort();
-    files.iter().map(|file| crate::artefact::read_json(file)).collect()
+    files.iter().map(|file| read_json(file)).collect()
 }
 
 #[cfg(test)]
@@ -178,7 +270,7 @@ mod tests {
     fn tables_quote_what_must_be() {
         let a: Labels = [("x", "1,2"), ("y", "\"")].into_iter().collect();
         let b: Labels = [("z", "3")].into_iter().collect();
-        let table = [("a.pcap".to_owned(), &a), ("b.pcap".to_owned(), &b)];
+        let table = [("a.pcap", &a), ("b.pcap", &b)];
         let csv = labels_csv(&table);
         assert_eq!(csv, "file,x,y,z\na.pcap,\"1,2\",\"\"\"\",\nb.pcap,,,3\n");
     }

@@ -8,7 +8,7 @@ use trace_eval::report::{Curve, ExtraTable, Extras, Picture, PictureRow};
 use trace_image::render;
 
 use super::ReportSources;
-use super::repair::{StoredReport, read_reports};
+use super::repair::{ChildReport, read_reports};
 use crate::{Error, Result};
 
 /// Children of one parent that are shown.
@@ -79,11 +79,11 @@ fn curve(path: &Path) -> Result<Curve> {
 }
 
 /// Cells changed by repair, by field and by rule, over all children.
-fn tables(reports: &[StoredReport]) -> Vec<ExtraTable> {
+fn tables(reports: &[ChildReport]) -> Vec<ExtraTable> {
     let mut fields: BTreeMap<(bool, &str), (u64, u64)> = BTreeMap::new();
     let mut rules: Vec<(&str, u64)> = Vec::new();
     let (mut cells, mut non_derived) = ((0, 0), (0, 0));
-    for StoredReport { repair } in reports {
+    for ChildReport { repair, .. } in reports {
         cells = (cells.0 + repair.changed_cells, cells.1 + repair.cells);
         non_derived.0 += repair.changed_non_derived_cells;
         non_derived.1 += repair.non_derived_cells;

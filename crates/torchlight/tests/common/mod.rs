@@ -40,13 +40,14 @@ pub fn capture(kind: u16, packets: u16) -> Trace {
 /// Six captures of two kinds, with `labels.csv`.
 pub fn captures(folder: &Path) -> PathBuf {
     fs::create_dir_all(folder).expect("a folder");
-    let mut table = "file,tunnel,speed\n".to_owned();
+    let mut table = vec!["file,tunnel,speed".to_owned()];
     for i in 0..6_u16 {
         let (kind, name) = (i.rem_euclid(2), format!("c{i}.pcap"));
         write_capture(folder.join(&name), &capture(kind, 30 + i)).expect("a capture");
-        table +=
-            &format!("{name},{},s{}\n", ["none", "wireguard"][usize::from(kind)], i.div_euclid(3));
+        let tunnel = ["none", "wireguard"][usize::from(kind)];
+        table.push(format!("{name},{tunnel},s{}", i.div_euclid(3)));
     }
+    let table = table.join("\n") + "\n";
     fs::write(folder.join("labels.csv"), table).expect("a table");
     folder.to_owned()
 }

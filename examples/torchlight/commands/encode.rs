@@ -1,0 +1,207 @@
+//! `encode`: captures to rows of bits.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use regex::Regex;
+use torchlight::nprint_codec::{
+    CsvIndex, CsvOptions, Header, Layout, RowPolicy, Trace, encode, write_csv,
+};
+use torchlight::trace_image::{Canvas, Palette, render};
+use torchlight::{Problem, stem};
+
+use crate::files::{self, output_of, shown};
+use crate::npy::to_npy;
+use crate::summary::{Common, Summary};
+
+/// `torchlight encode`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: torchlight encode trace.pcap --headers ipv4,tcp,udp -o trace.csv")]
+pub struct Encode {
+    /// Captures (pcap, pcapng, gzip of either); `-` is standard input
+    #[arg(required = true)]
+    captures: Vec<PathBuf>,
+    /// File, or folder for several captures; `-` is standard output
+    #[arg(short, long, default_value = "-")]
+    output: PathBuf,
+    /// Columns: eth, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
+    #[arg(long, value_delimiter = ',', conflicts_with = "layout")]
+    headers: Vec<String>,
+    /// A named layout
+    #[arg(long, value_enum)]
+    layout: Option<NamedLayout>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+    /// First column of CSV
+    #[arg(long, value_enum, default_value_t = Index::SrcIp)]
+    index: Index,
+    /// Time columns of CSV
+    #[arg(long, value_enum)]
+    time: Option<Time>,
+    /// Number printed for vacant cells
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
+    fill: i8,
+    /// Only the first packets
+    #[arg(long, value_name = "N")]
+    max_packets: Option<usize>,
+    /// Only packets that an expression takes (not there yet)
+    #[arg(long, value_name = "EXPR")]
+    select: Option<String>,
+    /// Leave out columns whose whole name matches (CSV)
+    #[arg(long, value_name = "REGEX")]
+    drop: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NamedLayout {
+    /// IPv4, IPv6, TCP, UDP, ICMP without addresses: 1088 columns
+    Reference,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// nPrint's text
+    Csv,
+    /// NumPy array, int8
+    Npy,
+    /// Not there yet
+    Parquet,
+    /// Trace image
+    Png,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Index {
+    SrcIp,
+    DstIp,
+    SrcPort,
+    DstPort,
+    Flow,
+    TxMac,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Time {
+    Relative,
+    Absolute,
+}
+
+impl Encode {
+    /// Does it.
+    pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
+        if self.select.is_some() {
+            bail!("--select is not there yet");
+        }
+        if self.format == Format::Parquet {
+            bail!("--format parquet is not there yet; csv, npy and png are");
+        }
+        let layout = self.columns()?;
+        let options = self.options(&layout)?;
+        let several = self.captures.len() > 1;
+        let ending = match self.format {
+            Format::Csv | Format::Parquet => "csv",
+            Format::Npy => "npy",
+            Format::Png => "png",
+        };
+        let (mut problems, mut rows, mut done) = (Vec::new(), 0, 0);
+        for path in &self.captures {
+            let output = output_of(&self.output, &stem(path), ending, several)?;
+            files::may_write(&output, common)?;
+            match self.one(path, &layout, &options) {
+                Ok((bytes, count)) => {
+                    files::write(&output, &bytes, common)?;
+                    rows += count;
+                    done += 1;
+                }
+                Err(error) => {
+                    let reason = format!("{error:#}");
+                    problems.push(Problem { input: shown(path), reason });
+                }
+            }
+        }
+        let mut summary = Summary::of(done)
+            .fact("rows", rows)
+            .fact("columns", layout.columns())
+            .fact("output", self.output.display().to_string())
+            .problems(&problems);
+        summary.data_on_stdout = files::is_dash(&self.output);
+        Ok(summary)
+    }
+
+    /// One capture's output and its number of rows.
+    fn one(
+        &self,
+        path: &Path,
+        layout: &Arc<Layout>,
+        options: &CsvOptions,
+    ) -> anyhow::Result<(Vec<u8>, usize)> {
+        let mut trace: Trace = files::capture(path)?;
+        if let Some(packets) = self.max_packets {
+            trace.truncate(packets);
+        }
+        if self.format == Format::Csv {
+            let mut bytes = Vec::new();
+            let rows = write_csv(&mut bytes, &trace, layout, options)?;
+            return Ok((bytes, rows));
+        }
+        let matrix = encode(&trace, layout, RowPolicy::EveryIpPacket);
+        let bytes = if self.format == Format::Npy {
+            to_npy(&matrix)
+        } else {
+            let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
+            render(&matrix, &Palette::default(), &canvas)?.to_png()?
+        };
+        Ok((bytes, matrix.rows()))
+    }
+
+    fn columns(&self) -> anyhow::Result<Arc<Layout>> {
+        if self.headers.is_empty() {
+            return Ok(Layout::reference());
+        }
+        let (mut headers, mut payload_bytes) = (Vec::new(), 0);
+        for name in &self.headers {
+            match name.as_str() {
+                "eth" => headers.push(Header::Ethernet),
+                "ipv4" => headers.push(Header::Ipv4),
+                "ipv6" => headers.push(Header::Ipv6),
+                "tcp" => headers.push(Header::Tcp),
+                "udp" => headers.push(Header::Udp),
+                "icmp" => headers.push(Header::Icmp),
+                "radiotap" | "wlan" => bail!("--headers {name} is not there yet"),
+                other => {
+                    let bytes = other.strip_prefix("payload=");
+                    let bytes =
+                        bytes.with_context(|| format!("--headers {other}: no such header"))?;
+                    payload_bytes = bytes.parse().with_context(|| format!("--headers {other}"))?;
+                }
+            }
+        }
+        Ok(Arc::new(Layout::with_payload(&headers, payload_bytes)?))
+    }
+
+    fn options(&self, layout: &Layout) -> anyhow::Result<CsvOptions> {
+        let options = CsvOptions {
+            index: match self.index {
+                Index::SrcIp => CsvIndex::SourceAddress,
+                Index::DstIp => CsvIndex::DestinationAddress,
+                Index::SrcPort => CsvIndex::SourcePort,
+                Index::DstPort => CsvIndex::DestinationPort,
+                Index::Flow => CsvIndex::Flow,
+                Index::TxMac => CsvIndex::TransmitterMac,
+                Index::None => CsvIndex::None,
+            },
+            relative_time: self.time == Some(Time::Relative),
+            absolute_time: self.time == Some(Time::Absolute),
+            fill: self.fill,
+            ..CsvOptions::default()
+        };
+        let Some(expression) = &self.drop else { return Ok(options) };
+        let regex = Regex::new(&format!("^(?:{expression})$")).context("--drop")?;
+        Ok(options.dropping(layout, |name| regex.is_match(name)))
+    }
+}

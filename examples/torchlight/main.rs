@@ -1,0 +1,87 @@
+//! The command line program: thin over the `torchlight` library.
+//!
+//! Results go to files or standard output, everything else to standard error. Exit status: 0 all
+//! done, 1 some inputs failed (named), 2 wrong usage, 3 nothing could be done, 130 stopped with
+//! Ctrl-C (the same command goes on).
+
+mod bars;
+mod commands;
+mod files;
+mod nprint;
+mod npy;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use torchlight::{Error, StopFlag};
+
+use commands::Command;
+use summary::Common;
+
+/// From labelled packet captures to new, protocol-correct ones.
+#[derive(Debug, Parser)]
+#[command(name = "torchlight", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const STOPPED: u8 = 130;
+const NOTHING_DONE: u8 = 3;
+
+fn main() -> ExitCode {
+    // nPrint's own flags are not ours to read.
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some("nprint") {
+        return finish(nprint::run(words));
+    }
+    let Arguments { common, command } = Arguments::parse();
+    log(common.verbose);
+    let stop = stop_on_interrupt();
+    finish(command.run(&common, &stop).and_then(|summary| summary.print(&common)))
+}
+
+fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
+    let error = match result {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    match error.downcast_ref::<std::io::Error>() {
+        // The reader of our output has seen enough.
+        Some(source) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        _ => {
+            eprintln!("torchlight: {error:#}");
+            match error.downcast_ref() {
+                Some(Error::Stopped { .. }) => ExitCode::from(STOPPED),
+                _ => ExitCode::from(NOTHING_DONE),
+            }
+        }
+    }
+}
+
+/// The first Ctrl-C asks to stop at the next safe place, the second one ends at once.
+fn stop_on_interrupt() -> StopFlag {
+    let stop = StopFlag::new();
+    let flag = stop.clone();
+    let handler = move || {
+        if flag.is_raised() {
+            std::process::exit(i32::from(STOPPED));
+        }
+        flag.stop();
+        eprintln!("stopping at the next safe place; once more to end at once");
+    };
+    if ctrlc::set_handler(handler).is_err() {
+        eprintln!("torchlight: Ctrl-C ends the program at once; what is done is kept");
+    }
+    stop
+}
+
+fn log(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
