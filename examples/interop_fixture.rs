@@ -14,7 +14,9 @@ use controlnet_canny::controlnet::{AnyControlNet, ControlNet, train_control};
 use diffusion_lora::data::to_signed;
 use diffusion_lora::folder::{AnyDenoiser, tiny_stable_diffusion};
 use diffusion_lora::lora::{AdapterFile, Format, LoraConfig, LoraParameters};
-use diffusion_lora::sample::{ControlInput, SampleConfig, SampleRequest, initial_noise, sample_from};
+use diffusion_lora::sample::{
+    ControlInput, SampleConfig, SampleRequest, initial_noise, sample_from,
+};
 use diffusion_lora::schedule::NoiseSchedule;
 use diffusion_lora::train::{
     Denoising, Examples, Material, TextConditioning, TrainConfig, Trainer, encode_images,
@@ -39,7 +41,7 @@ fn pictures() -> (Vec<Tensor>, Tensor) {
         on.expand([3, SIDE, SIDE], false).contiguous()
     };
     let widths = [4, 8, 16, 32];
-    (widths.map(stripes).to_vec(), Tensor::stack(&widths.map(edges), 0))
+    (widths.map(stripes).into(), Tensor::stack(&widths.map(edges), 0))
 }
 
 fn main() -> Result<()> {
@@ -63,7 +65,8 @@ fn main() -> Result<()> {
     let material = Material { examples: &examples, schedule: &schedule };
     let text = TextConditioning::Frozen(no_grad(|| pipeline.encode_text(&[PROMPT, ""], 0))?);
     let go_on = |_| ControlFlow::Continue(());
-    let config = TrainConfig { steps: 20, learning_rate: 1e-2, batch_size: 2, ..TrainConfig::default() };
+    let config =
+        TrainConfig { steps: 20, learning_rate: 1e-2, batch_size: 2, ..TrainConfig::default() };
 
     let mut control = ControlNet::from_unet(unet, vec![8, 8, 16, 16], 6)?;
     train_control(&mut control, pipeline.denoiser.as_dyn(), &text, material, &config, None, go_on)?;
@@ -102,10 +105,14 @@ fn main() -> Result<()> {
                 scale: CONTROL_SCALE,
             }),
         };
-        let latents =
-            sample_from(pipeline.denoiser.as_dyn(), &pipeline.scheduler, &settings, &request, &noise, |_, _| {
-                ControlFlow::Continue(())
-            })?;
+        let latents = sample_from(
+            pipeline.denoiser.as_dyn(),
+            &pipeline.scheduler,
+            &settings,
+            &request,
+            &noise,
+            |_, _| ControlFlow::Continue(()),
+        )?;
         let latents = latents.context("nobody stops this run")?;
         let image = no_grad(|| pipeline.autoencoder.as_dyn().decode(&latents))?;
         Ok(((image + 1.0) * 0.5).clamp(0.0, 1.0))
