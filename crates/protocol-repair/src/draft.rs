@@ -121,10 +121,16 @@ impl<'a> Draft<'a> {
         (0..self.rows.len()).filter(|r| self.rows[*r].stack.transport == transport).collect()
     }
 
+    /// The rows of a flow that have a TCP header: all but later fragments.
+    pub(crate) fn tcp_rows(&self, flow: usize) -> Vec<usize> {
+        let is_tcp = |row: &usize| self.rows[*row].stack.transport == Transport::Tcp;
+        self.flows[flow].rows.iter().copied().filter(is_tcp).collect()
+    }
+
     /// The rows of each TCP connection of a flow, one after the other.
     pub(crate) fn connections(&self, flow: usize) -> Vec<Vec<usize>> {
         let same = |a: &usize, b: &usize| self.rows[*a].connection == self.rows[*b].connection;
-        self.flows[flow].rows.chunk_by(same).map(<[usize]>::to_vec).collect()
+        self.tcp_rows(flow).chunk_by(same).map(<[usize]>::to_vec).collect()
     }
 
     /// As [`directions`](Self::directions), but short conversations of the same kind are put

@@ -200,18 +200,12 @@ pub(crate) fn report(
         };
         *packets_by_protocol.entry(format!("{version}/{transport}")).or_default() += 1;
     }
-    let handshakes = draft
-        .flows
-        .iter()
-        .filter(|f| f.transport == Transport::Tcp)
-        .map(|f| {
-            f.rows
-                .chunk_by(|a, b| draft.rows[*a].connection == draft.rows[*b].connection)
-                .filter(|rows| {
-                    draft.value(rows[0], tcp::SYN) == 1 && draft.value(rows[0], tcp::ACK) == 0
-                })
-                .count()
-        })
+    let opens = |rows: &Vec<usize>| {
+        draft.value(rows[0], tcp::SYN) == 1 && draft.value(rows[0], tcp::ACK) == 0
+    };
+    let handshakes = (0..draft.flows.len())
+        .filter(|flow| draft.flows[*flow].transport == Transport::Tcp)
+        .map(|flow| draft.connections(flow).iter().filter(|rows| opens(rows)).count())
         .sum();
     RepairReport {
         packets: result.rows(),

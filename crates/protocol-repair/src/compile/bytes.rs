@@ -123,7 +123,7 @@ impl Maker<'_> {
         let mut repeats: Vec<(usize, usize)> = Vec::new();
         let mut starts: Vec<(u32, u32, usize)> = Vec::new();
         let mut next: Option<u32> = None;
-        for row in &draft.flows[flow].rows {
+        for row in &draft.tcp_rows(flow) {
             let facts = draft.rows[*row];
             let length = facts.payload_bytes;
             if facts.direction != side || length == 0 {

@@ -11,6 +11,10 @@
 use crate::draft::{Draft, Transport};
 use nprint_codec::{ipv4, ipv6, tcp};
 
+/// Nats for a handshake that is refused or never completed, in evidence that is not a clean
+/// capture: more than the flags of one packet weigh.
+const UNFINISHED: f32 = 60.0;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     Ack,
@@ -74,7 +78,13 @@ const STATES: [State; 8] = [
 
 /// Where `event` from side `direction` leads, and what the step costs; `None` where it is illegal.
 #[allow(clippy::match_same_arms)] // One line a transition, in the order of the states.
-fn step(state: State, event: Event, direction: usize, has_data: bool) -> Option<(State, f32)> {
+fn step(
+    state: State,
+    event: Event,
+    direction: usize,
+    has_data: bool,
+    unfinished: f32,
+) -> Option<(State, f32)> {
     use State::{
         Answered, Closed, ClosingInitiator, ClosingResponder, Open, Opening, Reset, Start,
     };
@@ -121,7 +131,9 @@ fn step(state: State, event: Event, direction: usize, has_data: bool) -> Option<
         (Closed, Event::Ack | Event::Fin) => {
             return Some((Closed, cost + if has_data { 2.0 } else { 0.2 }));
         }
-        (Opening | Answered, Event::Rst | Event::RstAck) => Reset,
+        (Opening | Answered, Event::Rst | Event::RstAck) => {
+            return Some((Reset, cost + unfinished));
+        }
         (
             Start | Open | ClosingInitiator | ClosingResponder | Closed | Reset,
             Event::Rst | Event::RstAck,
@@ -137,7 +149,7 @@ fn step(state: State, event: Event, direction: usize, has_data: bool) -> Option<
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     for flow in 0..draft.flows.len() {
         if draft.flows[flow].transport == Transport::Tcp {
-            let rows = draft.flows[flow].rows.clone();
+            let rows = draft.tcp_rows(flow);
             decide(draft, &rows);
         }
     }
@@ -145,6 +157,8 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
 
 fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
     let noise = draft.noise;
+    let trusted = noise.is_clean() && draft.evidence.is_certain();
+    let unfinished = if trusted { 0.0 } else { UNFINISHED };
     let mut best = [f32::MAX; STATES.len()];
     best[0] = 0.0;
     let mut back: Vec<[(u8, u8); STATES.len()]> = Vec::with_capacity(rows.len());
@@ -165,7 +179,9 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
         let mut from = [(0, 0); STATES.len()];
         for (s, state) in STATES.iter().enumerate().filter(|(s, _)| best[*s] < f32::MAX) {
             for (e, event) in Event::ALL.iter().enumerate() {
-                let Some((to, cost)) = step(*state, *event, direction, has_data) else { continue };
+                let Some((to, cost)) = step(*state, *event, direction, has_data, unfinished) else {
+                    continue;
+                };
                 let to = STATES.iter().position(|t| *t == to).unwrap_or(0);
                 let total = best[s] + cost + costs[e];
                 if total < next[to] {
@@ -176,6 +192,12 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
         }
         best = next;
         back.push(from);
+    }
+    // A handshake that stays open: real captures have them, a model's are mistakes.
+    for (state, cost) in STATES.iter().zip(&mut best) {
+        if matches!(state, State::Opening | State::Answered) && *cost < f32::MAX {
+            *cost += unfinished;
+        }
     }
     let mut state = (0..STATES.len()).min_by(|a, b| best[*a].total_cmp(&best[*b])).unwrap_or(0);
     let mut path = vec![(Event::Ack, 0_usize); rows.len()];
