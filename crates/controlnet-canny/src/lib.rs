@@ -17,6 +17,8 @@
 //! # Ok::<(), controlnet_canny::Error>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod canny;
 #[cfg(feature = "controlnet")]
 pub mod controlnet;

@@ -6,6 +6,7 @@
 //! [`Autoencoder`], [`Denoiser`] and [`Control`].
 
 pub mod autoencoder;
+pub mod cuda;
 pub mod data;
 pub mod denoiser;
 pub mod error;

@@ -9,9 +9,9 @@ use crate::{DeviceChoice, Error, Result};
 /// # Errors
 /// [`Error::Device`] where a GPU is asked for that libtorch does not see.
 pub fn resolve(choice: DeviceChoice) -> Result<Device> {
-    let gpus = if choice == DeviceChoice::Cpu { 0 } else { tch::Cuda::device_count().max(0) };
+    let gpus = if choice == DeviceChoice::Cpu { 0 } else { diffusion_lora::cuda::gpu_count() };
     match choice {
-        DeviceChoice::Cuda(number) if (number as i64) < gpus => Ok(Device::Cuda(number)),
+        DeviceChoice::Cuda(number) if number < gpus => Ok(Device::Cuda(number)),
         DeviceChoice::Cuda(_) => Err(Error::Device {
             device: choice.to_string(),
             reason: "libtorch sees no such GPU (is its CUDA part installed?)",

@@ -38,7 +38,7 @@ impl Default for RowAutoencoderConfig {
     fn default() -> Self {
         Self {
             columns: 1088,
-            latent_channels: 48,
+            latent_channels: 64,
             hidden_width: 256,
             background_channel: 2,
             other: OtherFields::new(),
@@ -252,13 +252,19 @@ pub struct ColumnWeights {
 /// Weighted cross-entropy of a batch of rows, summed over columns and averaged over rows.
 ///
 /// # Shapes
-/// `weights` `[2, columns]`: presence, value. The result is a scalar.
-pub fn row_loss(planes: &RowPlanes, logits: &RowLogits, weights: &Tensor) -> Tensor {
+/// `weights` `[2, columns]`: presence, value; `asked` `[rows, columns]`: 1 where the value counts,
+/// 0 where it does not. The result is a scalar.
+pub fn row_loss(
+    planes: &RowPlanes,
+    logits: &RowLogits,
+    weights: &Tensor,
+    asked: &Tensor,
+) -> Tensor {
     // Log-odds x against a target sign s: -log p = softplus(-s x).
     let presence_sign = &planes.presence * 2.0 - 1.0;
     let presence = (-presence_sign * &logits.presence).softplus() * weights.select(0, 0);
-    let value =
-        (-&planes.sign * &logits.value).softplus() * &planes.presence * weights.select(0, 1);
+    let value = (-&planes.sign * &logits.value).softplus() * &planes.presence;
+    let value = value * asked * weights.select(0, 1);
     (presence + value).sum_dim_intlist([1].as_slice(), false, None::<Kind>).mean(None::<Kind>)
 }
 

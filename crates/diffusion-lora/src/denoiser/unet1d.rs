@@ -56,8 +56,8 @@ pub struct UNet1DConfig {
 impl Default for UNet1DConfig {
     fn default() -> Self {
         Self {
-            in_channels: 48,
-            out_channels: 48,
+            in_channels: 64,
+            out_channels: 64,
             block_out_channels: vec![96, 128, 192],
             kernel_sizes: vec![3, 5, 3],
             attention: vec![false, true, true],

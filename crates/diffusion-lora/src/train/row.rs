@@ -24,8 +24,12 @@ pub struct RowTraining {
     /// Chance, one a column, that a foreground pixel of an augmented row changes its colour, so
     /// that values never seen are reconstructed as well as common ones.
     pub flips: Vec<f32>,
+    /// The same for columns whose value is not asked for in an augmented row: so the code of one column
+    /// does not lean on another that happens to go with it in the training images, and costs no
+    /// capacity.
+    pub scrambles: Vec<f32>,
     /// Share of rows that are augmented.
-    pub flip_share: f64,
+    pub augmented_share: f64,
     /// Standard deviation of the noise on latents in training.
     pub latent_noise: f64,
 }
@@ -43,8 +47,8 @@ pub fn fit_row_autoencoder(
     observe: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(Outcome, Vec<f32>)> {
     let columns = model.config().columns;
-    let RowTraining { groups, weights, flips, .. } = training;
-    let widths = [weights.presence.len(), weights.value.len(), flips.len()];
+    let RowTraining { groups, weights, flips, scrambles, .. } = training;
+    let widths = [weights.presence.len(), weights.value.len(), flips.len(), scrambles.len()];
     if groups.is_empty() || groups.iter().any(Vec::is_empty) {
         return Err(Error::Examples { reason: "every group of images must have at least one" });
     }
@@ -57,21 +61,26 @@ pub fn fit_row_autoencoder(
         0,
     )
     .to_device(device);
-    let flip_chances = Tensor::from_slice(flips);
+    let augmentation = Augmentation {
+        flips: Tensor::from_slice(flips),
+        scrambles: Tensor::from_slice(scrambles),
+        share: training.augmented_share,
+    };
     let parameters = model.trainable();
     let mut trainer = Trainer::new(config.clone(), parameters, checkpoint);
     trainer.resume()?;
     let network = model.network();
     let outcome = trainer.run(
         |rng| {
-            let planes = batch(network, training, &flip_chances, config.batch_size, rng)?;
+            let mut planes = batch(network, groups, config.batch_size, rng)?;
+            let asked = augmentation.apply(&mut planes, rng);
             let latents = standardise(&network.encode_rows(&planes));
             // Every row its own noise level, so that the decoder knows clean latents too.
             let size = latents.size();
             let level =
                 random::uniform(rng, &[size[0], 1], 1.0).abs() * (2.0 * training.latent_noise);
             let noise = (random::gaussian(rng, &size) * level).to_device(device);
-            Ok(row_loss(&planes, &network.decode_rows(&(latents + noise)), &weight_rows))
+            Ok(row_loss(&planes, &network.decode_rows(&(latents + noise)), &weight_rows, &asked))
         },
         observe,
     )?;
@@ -84,16 +93,15 @@ pub fn fit_row_autoencoder(
 
 fn batch(
     network: &RowAutoencoder,
-    training: &RowTraining,
-    flip_chances: &Tensor,
+    groups: &[Vec<Tensor>],
     batch_size: usize,
     rng: &mut ChaCha8Rng,
 ) -> Result<RowPlanes> {
-    let each = batch_size.div_ceil(training.groups.len());
+    let each = batch_size.div_ceil(groups.len());
     // Rows of one image lie together; a batch takes short runs from several images.
     let run = each.div_ceil(16).max(1) as i64;
     let mut parts = Vec::new();
-    for group in &training.groups {
+    for group in groups {
         let mut left = each as i64;
         while left > 0 {
             let image = &group[rng.random_range(0..group.len())];
@@ -104,21 +112,39 @@ fn batch(
         }
     }
     let images = Tensor::cat(&parts, 1).unsqueeze(0).to_kind(Kind::Float) / 127.5 - 1.0;
-    let mut planes = network.planes(&images.to_device(network.device()))?;
-    let rows = planes.sign.size()[0];
-    let augmented = (rows as f64 * training.flip_share) as i64;
-    if augmented > 0 {
-        let picks = Tensor::from_slice(
-            &(0..augmented).map(|_| rng.random_range(0..rows)).collect::<Vec<_>>(),
-        );
-        let strength = random::uniform(rng, &[augmented, 1], 1.0).abs() * 2.0;
-        let draws = random::uniform(rng, &[augmented, planes.sign.size()[1]], 1.0).abs();
-        let flip = draws.lt_tensor(&(strength * flip_chances)).to_kind(Kind::Float) * -2.0 + 1.0;
-        let mut factor = Tensor::ones(planes.sign.size(), (Kind::Float, tch::Device::Cpu));
-        factor = factor.index_copy(0, &picks, &flip);
-        planes.sign = &planes.sign * factor.to_device(planes.sign.device());
+    network.planes(&images.to_device(network.device()))
+}
+
+/// Changes to some rows of a batch.
+struct Augmentation {
+    flips: Tensor,
+    scrambles: Tensor,
+    share: f64,
+}
+
+impl Augmentation {
+    /// Augments the first rows (rows come in random order) and returns which values are asked
+    /// for, `[rows, columns]`.
+    fn apply(&self, planes: &mut RowPlanes, rng: &mut ChaCha8Rng) -> Tensor {
+        let size = planes.sign.size();
+        let asked = Tensor::ones_like(&planes.sign);
+        let rows = (size[0] as f64 * self.share) as i64;
+        if rows == 0 {
+            return asked;
+        }
+        let device = planes.sign.device();
+        let picks: Vec<i64> = (0..rows).map(|_| rng.random_range(0..size[0])).collect();
+        let picks = Tensor::from_slice(&picks).to_device(device);
+        let strength = random::uniform(rng, &[rows, 1], 1.0).abs() * 2.0;
+        let draws = random::uniform(rng, &[rows, size[1]], 1.0).abs();
+        let changed = draws.lt_tensor(&(strength * &self.flips + &self.scrambles));
+        let sign: Tensor = 1.0 - changed.to_kind(Kind::Float) * 2.0;
+        let sign = sign.to_device(device);
+        let ones = Tensor::ones_like(&planes.sign);
+        planes.sign = &planes.sign * ones.index_copy(0, &picks, &sign);
+        let kept = self.scrambles.eq(0.0).to_kind(Kind::Float).expand([rows, size[1]], false);
+        asked.index_copy(0, &picks, &kept.to_device(device))
     }
-    Ok(planes)
 }
 
 /// Mean and standard deviation of the encoder's output, groups weighted alike.

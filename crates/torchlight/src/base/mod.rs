@@ -27,7 +27,7 @@ use nprint_codec::Layout;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
-pub use weights::{column_weights, flip_chances};
+pub use weights::{column_weights, flip_chances, scramble_chances};
 
 use crate::{Error, Result};
 
@@ -83,22 +83,22 @@ impl Default for BaseTraining {
             autoencoder: RowAutoencoderConfig::default(),
             unet: UNet1DConfig::default(),
             autoencoder_training: TrainConfig {
-                steps: 6000,
+                steps: 5000,
                 batch_size: 768,
                 learning_rate: 2e-3,
                 checkpoint_every: 1000,
                 ..common.clone()
             },
-            latent_noise: 0.05,
+            latent_noise: 0.03,
             denoiser_training: TrainConfig {
-                steps: 3600,
+                steps: 3200,
                 batch_size: 8,
                 ema_decay: Some(0.999),
                 caption_dropout: 0.1,
                 ..common.clone()
             },
             control_training: TrainConfig {
-                steps: 900,
+                steps: 800,
                 batch_size: 8,
                 ema_decay: Some(0.995),
                 caption_dropout: 0.1,
@@ -163,7 +163,8 @@ pub fn train_base(
             groups: pictures.groups.iter().map(|g| shallow(g)).collect(),
             weights: column_weights(&layout),
             flips: flip_chances(&layout),
-            flip_share: 0.5,
+            scrambles: scramble_chances(&layout),
+            augmented_share: 0.4,
             latent_noise: training.latent_noise,
         };
         let (outcome, losses) = fit_row_autoencoder(

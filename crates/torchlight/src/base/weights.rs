@@ -7,7 +7,7 @@ use nprint_codec::{Field, Layout, icmp, ipv4, ipv6, tcp, udp};
 /// lengths of UDP) or are a stream's own counters (sequence and acknowledgement numbers,
 /// identifications) carry nothing for the picture to learn and count 0: repair computes them.
 const VALUE_WEIGHTS: &[(Field, f32)] = &[
-    (ipv4::VERSION, 0.5),
+    (ipv4::VERSION, 1.0),
     (ipv4::HEADER_LENGTH, 1.0),
     (ipv4::TOS, 3.0),
     (ipv4::TOTAL_LENGTH, 6.0),
@@ -17,9 +17,8 @@ const VALUE_WEIGHTS: &[(Field, f32)] = &[
     (ipv4::FRAGMENT_OFFSET, 1.0),
     (ipv4::TTL, 8.0),
     (ipv4::PROTOCOL, 6.0),
-    (ipv6::VERSION, 0.5),
+    (ipv6::VERSION, 1.0),
     (ipv6::TRAFFIC_CLASS, 3.0),
-    (ipv6::FLOW_LABEL, 0.05),
     (ipv6::PAYLOAD_LENGTH, 6.0),
     (ipv6::NEXT_HEADER, 6.0),
     (ipv6::HOP_LIMIT, 8.0),
@@ -50,16 +49,10 @@ const VALUE_WEIGHTS: &[(Field, f32)] = &[
 const PRESENCE_WEIGHT: f32 = 0.05;
 const FIRST_BYTE_PRESENCE_WEIGHT: f32 = 0.5;
 
-/// The chance that training flips a bit of an augmented row, by the weight of its field: what
-/// must survive any value is varied, and what counts little is scrambled, so that the code of one field
-/// does not lean on another that happens to go with it in the training captures.
-fn flip_chance(weight: f32) -> f32 {
-    match weight {
-        w if w >= 2.0 => 0.15,
-        w if w > 0.0 => 0.25,
-        _ => 0.5,
-    }
-}
+/// Fields from this weight on must survive any value: their bits are varied in training.
+const VARIED_FROM: f32 = 2.0;
+const FLIP_CHANCE: f32 = 0.12;
+const SCRAMBLE_CHANCE: f32 = 0.5;
 
 /// The weights of a layout's columns.
 pub fn column_weights(layout: &Layout) -> ColumnWeights {
@@ -71,9 +64,17 @@ pub fn column_weights(layout: &Layout) -> ColumnWeights {
     ColumnWeights { presence, value: value_weights(layout) }
 }
 
-/// The chance that training flips a bit of each column.
+/// The chance that training varies a bit of each column and asks for it.
 pub fn flip_chances(layout: &Layout) -> Vec<f32> {
-    value_weights(layout).into_iter().map(flip_chance).collect()
+    let chance = |weight: f32| if weight >= VARIED_FROM { FLIP_CHANCE } else { 0.0 };
+    value_weights(layout).into_iter().map(chance).collect()
+}
+
+/// The chance that training varies a bit of each column without asking for it: fields that
+/// count little must not disturb those that count.
+pub fn scramble_chances(layout: &Layout) -> Vec<f32> {
+    let chance = |weight: f32| if weight < 1.0 { SCRAMBLE_CHANCE } else { 0.0 };
+    value_weights(layout).into_iter().map(chance).collect()
 }
 
 fn value_weights(layout: &Layout) -> Vec<f32> {
@@ -101,7 +102,7 @@ mod tests {
         assert!(at(ipv4::TTL) > at(tcp::SOURCE_PORT));
         assert!(weights.presence.iter().all(|w| *w > 0.0));
         let flips = flip_chances(&layout);
-        let at = |field| flips[layout.column_of(field).expect("in the layout")];
-        assert!(at(tcp::SEQ) > at(tcp::SOURCE_PORT) && at(tcp::SOURCE_PORT) > at(ipv4::TTL));
+        let scrambles = scramble_chances(&layout);
+        assert!(flips.iter().zip(&scrambles).all(|(f, s)| *f <= 0.0 || *s <= 0.0));
     }
 }
