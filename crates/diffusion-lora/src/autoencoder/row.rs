@@ -25,7 +25,8 @@ pub struct RowAutoencoderConfig {
     pub columns: i64,
     /// Numbers that a row becomes.
     pub latent_channels: i64,
-    /// Width of the hidden layers beside the linear maps.
+    /// Width of the hidden layers beside the linear maps; 0 for linear maps alone, which carry over
+    /// best to rows never seen.
     pub hidden_width: i64,
     /// The colour channel (0 red, 1 green, 2 blue) of pixels that hold nothing.
     pub background_channel: i64,
@@ -39,14 +40,14 @@ impl Default for RowAutoencoderConfig {
         Self {
             columns: 1088,
             latent_channels: 64,
-            hidden_width: 256,
+            hidden_width: 0,
             background_channel: 2,
             other: OtherFields::new(),
         }
     }
 }
 
-/// Rows to vectors and back: a linear map each way, with a small network beside it.
+/// Rows to vectors and back: a linear map each way and, where asked for, a small network beside it.
 ///
 /// # Shapes
 /// Images `[batch, 3, height, columns]` in [-1, 1]; latents `[batch, latent_channels, height]`
@@ -54,14 +55,18 @@ impl Default for RowAutoencoderConfig {
 #[derive(Debug)]
 pub struct RowAutoencoder {
     encode_linear: Linear,
-    encode_hidden: Linear,
-    encode_out: Linear,
     decode_linear: Linear,
-    decode_hidden: [Linear; 2],
-    decode_out: Linear,
+    hidden: Option<Hidden>,
     latent_mean: Tensor,
     latent_std: Tensor,
     config: RowAutoencoderConfig,
+}
+
+/// The layers beside the linear maps.
+#[derive(Debug)]
+struct Hidden {
+    encode: [Linear; 2],
+    decode: [Linear; 3],
 }
 
 /// What one training step of the row autoencoder sees.
@@ -92,15 +97,16 @@ impl Network for RowAutoencoder {
 
     fn build(scope: &Scope<'_>, config: &RowAutoencoderConfig) -> Result<Self> {
         let RowAutoencoderConfig { columns, latent_channels, hidden_width, .. } = *config;
-        for (field, value) in [
-            ("columns", columns),
-            ("latent_channels", latent_channels),
-            ("hidden_width", hidden_width),
-        ] {
+        for (field, value) in [("columns", columns), ("latent_channels", latent_channels)] {
             if value < 1 {
                 let (class, value) = (Self::CLASS, value.to_string());
                 return Err(Error::Config { class, field, value, expected: "at least 1" });
             }
+        }
+        if hidden_width < 0 {
+            let (class, value) = (Self::CLASS, hidden_width.to_string());
+            let field = "hidden_width";
+            return Err(Error::Config { class, field, value, expected: "at least 0" });
         }
         if !(0..3).contains(&config.background_channel) {
             return Err(Error::Config {
@@ -114,14 +120,18 @@ impl Network for RowAutoencoder {
         let statistic = |name| scope.path().zeros_no_train(name, &[latent_channels]);
         Ok(Self {
             encode_linear: Linear::new(&encoder.sub("linear"), 2 * columns, latent_channels),
-            encode_hidden: Linear::new(&encoder.sub("hidden"), 2 * columns, hidden_width),
-            encode_out: Linear::zeroed(&encoder.sub("out"), hidden_width, latent_channels),
             decode_linear: Linear::new(&decoder.sub("linear"), latent_channels, 2 * columns),
-            decode_hidden: [
-                Linear::new(&decoder.sub("hidden.0"), latent_channels, hidden_width),
-                Linear::new(&decoder.sub("hidden.1"), hidden_width, hidden_width),
-            ],
-            decode_out: Linear::new(&decoder.sub("out"), hidden_width, 2 * columns),
+            hidden: (hidden_width > 0).then(|| Hidden {
+                encode: [
+                    Linear::new(&encoder.sub("hidden"), 2 * columns, hidden_width),
+                    Linear::zeroed(&encoder.sub("out"), hidden_width, latent_channels),
+                ],
+                decode: [
+                    Linear::new(&decoder.sub("hidden.0"), latent_channels, hidden_width),
+                    Linear::new(&decoder.sub("hidden.1"), hidden_width, hidden_width),
+                    Linear::new(&decoder.sub("out"), hidden_width, 2 * columns),
+                ],
+            }),
             latent_mean: statistic("latent_mean"),
             latent_std: statistic("latent_std"),
             config: config.clone(),
@@ -158,15 +168,22 @@ impl RowAutoencoder {
     /// The encoder before normalisation: `[rows, latent_channels]`.
     pub fn encode_rows(&self, planes: &RowPlanes) -> Tensor {
         let rows = Tensor::cat(&[&planes.presence, &planes.sign], 1);
-        let hidden = self.encode_hidden.forward(&rows).silu();
-        self.encode_linear.forward(&rows) + self.encode_out.forward(&hidden)
+        let linear = self.encode_linear.forward(&rows);
+        match &self.hidden {
+            Some(Hidden { encode: [inner, out], .. }) => {
+                linear + out.forward(&inner.forward(&rows).silu())
+            }
+            None => linear,
+        }
     }
 
     /// The decoder, from normalised latents `[rows, latent_channels]`.
     pub fn decode_rows(&self, latents: &Tensor) -> RowLogits {
-        let [first, second] = &self.decode_hidden;
-        let hidden = second.forward(&first.forward(latents).silu()).silu();
-        let logits = self.decode_linear.forward(latents) + self.decode_out.forward(&hidden);
+        let mut logits = self.decode_linear.forward(latents);
+        if let Some(Hidden { decode: [first, second, out], .. }) = &self.hidden {
+            let inner = second.forward(&first.forward(latents).silu()).silu();
+            logits += out.forward(&inner);
+        }
         let halves = logits.chunk(2, 1);
         RowLogits { presence: halves[0].shallow_clone(), value: halves[1].shallow_clone() }
     }

@@ -62,7 +62,7 @@ pub fn fit_row_autoencoder(
     )
     .to_device(device);
     let augmentation = Augmentation {
-        flips: Tensor::from_slice(flips),
+        flips: Tensor::from_slice(flips) * varying_columns(model.network(), groups)?,
         scrambles: Tensor::from_slice(scrambles),
         share: training.augmented_share,
     };
@@ -145,6 +145,27 @@ impl Augmentation {
         let kept = self.scrambles.eq(0.0).to_kind(Kind::Float).expand([rows, size[1]], false);
         asked.index_copy(0, &picks, &kept.to_device(device))
     }
+}
+
+/// 1 for the columns in which both foreground colours occur, else 0, `[columns]`: to vary what never
+/// varies would only cost capacity.
+fn varying_columns(network: &RowAutoencoder, groups: &[Vec<Tensor>]) -> Result<Tensor> {
+    no_grad(|| {
+        let mut range = None;
+        for image in groups.iter().flatten() {
+            let pixels = image.unsqueeze(0).to_kind(Kind::Float) / 127.5 - 1.0;
+            let sign = network.planes(&pixels.to_device(network.device()))?.sign;
+            let (low, high) = (sign.amin([0].as_slice(), false), sign.amax([0].as_slice(), false));
+            range = Some(match range {
+                None => (low, high),
+                Some((l, h)) => (low.minimum(&l), high.maximum(&h)),
+            });
+        }
+        let Some((low, high)) = range else {
+            return Err(Error::Examples { reason: "every group of images must have at least one" });
+        };
+        Ok((high - low).gt(1.5).to_kind(Kind::Float).to_device(tch::Device::Cpu))
+    })
 }
 
 /// Mean and standard deviation of the encoder's output, groups weighted alike.
