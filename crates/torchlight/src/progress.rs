@@ -220,17 +220,20 @@ impl<'a> Monitor<'a> {
     }
 
     /// Says that the stage is finished.
+    #[cfg(feature = "diffusion")]
     pub(crate) fn finish(&mut self) {
         let took = self.started.elapsed();
         self.progress.event(&Event::Finished { stage: self.stage, took });
     }
 
     /// Says that the stage need not be done.
+    #[cfg(feature = "diffusion")]
     pub(crate) fn skip(&mut self, folder: PathBuf) {
         self.progress.event(&Event::Skipped { stage: self.stage, folder });
     }
 
     /// Time since the monitor was made.
+    #[cfg(feature = "diffusion")]
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

@@ -103,7 +103,7 @@ fn stable_diffusion_from_captures_to_report() {
 fn learn_rows(pipeline: &mut diffusion_lora::Pipeline) {
     use diffusion_lora::train::{RowTraining, TrainConfig, fit_row_autoencoder};
     use nprint_codec::{Layout, RowPolicy, encode};
-    use torchlight::base::{column_weights, flip_chances};
+    use torchlight::base::{column_weights, flip_chances, scramble_chances};
     use trace_image::{Canvas, Palette, render};
 
     let diffusion_lora::folder::AnyAutoencoder::Row(model) = &mut pipeline.autoencoder else {
@@ -121,7 +121,8 @@ fn learn_rows(pipeline: &mut diffusion_lora::Pipeline) {
         groups: vec![vec![picture(0), picture(1)]],
         weights: column_weights(&layout),
         flips: flip_chances(&layout),
-        flip_share: 0.0,
+        scrambles: scramble_chances(&layout),
+        augmented_share: 0.0,
         latent_noise: 0.0,
     };
     let config = TrainConfig {
