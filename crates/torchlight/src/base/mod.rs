@@ -83,7 +83,7 @@ impl Default for BaseTraining {
             autoencoder: RowAutoencoderConfig::default(),
             unet: UNet1DConfig::default(),
             autoencoder_training: TrainConfig {
-                steps: 7500,
+                steps: 4000,
                 batch_size: 768,
                 learning_rate: 2e-3,
                 checkpoint_every: 1000,
@@ -91,14 +91,14 @@ impl Default for BaseTraining {
             },
             latent_noise: 0.03,
             denoiser_training: TrainConfig {
-                steps: 2800,
+                steps: 2300,
                 batch_size: 8,
                 ema_decay: Some(0.999),
                 caption_dropout: 0.1,
                 ..common.clone()
             },
             control_training: TrainConfig {
-                steps: 700,
+                steps: 500,
                 batch_size: 8,
                 ema_decay: Some(0.995),
                 caption_dropout: 0.1,
