@@ -7,6 +7,7 @@ use protocol_repair::{
     AddressPlan, Payload, RepairConfig, RepairReport, Timing, TimingModel, check, repair,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use trace_image::{DecodeReport, Description, FolderImage, TraceImage, decode_tolerant};
 
 use crate::artefact::{read_json, seed_of, write_atomic, write_json};
@@ -80,8 +81,7 @@ pub struct ChildReport {
     /// What it is known to be.
     pub labels: Labels,
     /// What the tolerant decoder saw, for images.
-    #[serde(default, skip_deserializing)]
-    pub decode: Option<DecodeReport>,
+    pub decode: Option<Value>,
     /// What repair made and changed.
     pub repair: RepairReport,
 }
@@ -223,11 +223,12 @@ fn child(
         capture: name(capture),
         seed,
         labels: input.labels.clone(),
-        decode,
+        decode: decode.map(|decode| json!(decode)),
         repair: repaired,
     };
     write_json(report, &made)?;
-    Ok(made)
+    // As a resumed run has it: a number may lose its last bit on the way through text.
+    read_json(report)
 }
 
 /// A table of labels: `file` and every category that a capture has.
