@@ -11,7 +11,7 @@ use crate::{Error, Monitor, Result};
 /// Writes `<folder>/<stem>.png`, gray, 255 on an edge, for every image.
 ///
 /// # Errors
-/// [`Error::Image`], [`Error::Canny`], [`Error::EdgePng`], [`Error::Io`], [`Error::Stopped`].
+/// [`Error::Image`], [`Error::Edges`], [`Error::EdgePng`], [`Error::Io`], [`Error::Stopped`].
 pub fn write_edges(
     images: &[FolderImage],
     canny: &Canny,
