@@ -65,12 +65,7 @@ impl Network for RowControlNet {
             embedding: [
                 Conv1d::new(&embedding.sub("conv_in"), columns, width, ConvConfig::same(1)),
                 Conv1d::new(&embedding.sub("blocks.0"), width, width, ConvConfig::same(5)),
-                Conv1d::new(
-                    &embedding.sub("conv_out"),
-                    width,
-                    widths[0],
-                    ConvConfig::same(3).zeroed(),
-                ),
+                Conv1d::new(&embedding.sub("conv_out"), width, widths[0], ConvConfig::same(3)),
             ],
             down: config
                 .unet

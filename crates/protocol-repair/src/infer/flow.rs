@@ -5,6 +5,7 @@
 //! Without noise one contradicted bit costs more than naming two ports, so that every pair that
 //! a real capture has stays a flow.
 
+use super::crowd;
 use crate::draft::{Draft, Flow, Transport};
 use crate::evidence::Noise;
 use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp, udp};
@@ -122,6 +123,21 @@ fn ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {
     }
     let mut pairs: Vec<([u16; 2], Vec<usize>)> = exact.into_iter().collect();
     pairs.sort_by_key(|(_, rows)| (std::cmp::Reverse(rows.len()), rows[0]));
+    if crowd::is_crowd(draft, pairs.len() + unclear.len(), rows.len()) {
+        let sides = by_hops(draft, &rows);
+        let (pair, sides) = crowd::vote(draft, &rows, (source, destination), sides);
+        // The responder is the end with the better known port, else the one that does not begin.
+        let swap = server_rank(pair[0]) < server_rank(pair[1]).min(1000);
+        let ports = if swap { [pair[1], pair[0]] } else { pair };
+        let flow = new_flow(draft, transport, ports);
+        for (row, side) in rows.iter().zip(sides) {
+            let direction = side ^ usize::from(swap);
+            (draft.rows[*row].flow, draft.rows[*row].direction) = (flow, direction);
+            draft.set(*row, source, u32::from(ports[direction]));
+            draft.set(*row, destination, u32::from(ports[1 - direction]));
+        }
+        return;
+    }
     let noise = port_noise(draft, &pairs, rows.len());
     let mut centres: Vec<Centre> = Vec::new();
     let mut damaged = unclear;

@@ -1,6 +1,7 @@
 //! What the rows say: headers, flows, directions, constants.
 
 pub(crate) mod constants;
+pub(crate) mod crowd;
 pub(crate) mod flow;
 pub(crate) mod fragment;
 pub(crate) mod settle;
