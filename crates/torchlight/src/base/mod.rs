@@ -98,7 +98,7 @@ impl Default for BaseTraining {
                 ..common.clone()
             },
             control_training: TrainConfig {
-                steps: 500,
+                steps: 800,
                 batch_size: 8,
                 ema_decay: Some(0.995),
                 caption_dropout: 0.1,
