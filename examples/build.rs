@@ -5,6 +5,5 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{lib}");
-        println!("cargo::rustc-env=TORCHLIGHT_LIBTORCH_LIB={lib}");
     }
 }

@@ -6,7 +6,6 @@
 
 mod bars;
 mod commands;
-mod cuda;
 mod files;
 mod nprint;
 mod npy;
@@ -41,9 +40,6 @@ fn main() -> ExitCode {
     }
     let Arguments { common, command } = Arguments::parse();
     log(common.verbose);
-    if command.uses_tensors() {
-        cuda::preload();
-    }
     let stop = stop_on_interrupt();
     finish(command.run(&common, &stop).and_then(|summary| summary.print(&common)))
 }

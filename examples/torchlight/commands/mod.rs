@@ -53,11 +53,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether networks run.
-    pub fn uses_tensors(&self) -> bool {
-        matches!(self, Self::Train(_) | Self::Generate(_) | Self::Run(_))
-    }
-
     /// Does it.
     pub fn run(self, common: &Common, stop: &StopFlag) -> anyhow::Result<Summary> {
         match self {
