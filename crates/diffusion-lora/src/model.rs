@@ -142,6 +142,24 @@ impl<N: Network> Model<N> {
         &mut self.network
     }
 
+    /// Copies every parameter of `source` that has its counterpart below `prefix` here (dotted;
+    /// empty for the same name).
+    ///
+    /// # Errors
+    /// [`Error::Torch`] where counterparts differ in shape.
+    pub fn copy_matching(&self, source: &VarStore, prefix: &str) -> Result<()> {
+        let own = self.store.variables();
+        tch::no_grad(|| {
+            for (name, value) in source.variables() {
+                let target = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                if let Some(parameter) = own.get(&target) {
+                    parameter.shallow_clone().f_copy_(&value)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// The parameters that gradients flow to, sorted by name.
     pub fn trainable(&self) -> Vec<(String, Tensor)> {
         let all: BTreeMap<String, Tensor> = self.store.variables().into_iter().collect();

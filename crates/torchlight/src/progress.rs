@@ -32,6 +32,8 @@ pub enum Stage {
     TrainControl,
     /// A base's autoencoder is trained; no part of a run.
     TrainAutoencoder,
+    /// A base's reader of edges is fitted; no part of a run.
+    TrainEdgeReader,
     /// A base's denoiser is trained; no part of a run.
     TrainDenoiser,
 }
@@ -52,6 +54,7 @@ impl Stage {
             Self::Evaluate => "06-evaluate",
             Self::TrainControl => "train-control",
             Self::TrainAutoencoder => "train-autoencoder",
+            Self::TrainEdgeReader => "train-edge-reader",
             Self::TrainDenoiser => "train-denoiser",
         }
     }
@@ -60,9 +63,11 @@ impl Stage {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Dataset => "captures",
-            Self::TrainLora | Self::TrainControl | Self::TrainAutoencoder | Self::TrainDenoiser => {
-                "steps"
-            }
+            Self::TrainLora
+            | Self::TrainControl
+            | Self::TrainAutoencoder
+            | Self::TrainEdgeReader
+            | Self::TrainDenoiser => "steps",
             Self::Edges => "images",
             Self::Generate => "denoising steps",
             Self::Repair => "children",
@@ -82,6 +87,7 @@ impl fmt::Display for Stage {
             Self::Evaluate => "evaluate",
             Self::TrainControl => "train-control",
             Self::TrainAutoencoder => "train-autoencoder",
+            Self::TrainEdgeReader => "train-edge-reader",
             Self::TrainDenoiser => "train-denoiser",
         })
     }

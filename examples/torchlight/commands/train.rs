@@ -281,6 +281,7 @@ impl Base {
         let mut bars = Bars::new(common);
         let stage = |part| match part {
             BaseStage::Autoencoder => Stage::TrainAutoencoder,
+            BaseStage::EdgeReader => Stage::TrainEdgeReader,
             BaseStage::Denoiser => Stage::TrainDenoiser,
             BaseStage::Control => Stage::TrainControl,
         };

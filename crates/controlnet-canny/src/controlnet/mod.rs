@@ -3,11 +3,13 @@
 //! Source: Zhang et al., "Adding Conditional Control to Text-to-Image Diffusion Models".
 
 mod any;
+mod reader;
 mod row;
 mod sd;
 mod train;
 
 pub use any::AnyControlNet;
+pub use reader::{EdgeReader, EdgeReaderConfig};
 pub use row::{RowControlNet, RowControlNetConfig};
 pub use sd::{ControlNet, ControlNetConfig, Scaling};
-pub use train::{edge_condition, train_control};
+pub use train::{EdgeReading, edge_condition, fit_edge_reader, train_control};

@@ -3,41 +3,39 @@
 use diffusion_lora::denoiser::{
     Control, Encoded1D, Residuals, UNet1DCondition, UNet1DConfig, UNet1DEncoder,
 };
-use diffusion_lora::nn::{Conv1d, ConvConfig, Init, Scope};
+use diffusion_lora::nn::{Conv1d, ConvConfig, Init, Linear, Scope};
 use diffusion_lora::{Error, Model, Network, Result};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
+
+use super::{EdgeReader, EdgeReaderConfig};
 
 /// `config.json` of a [`RowControlNet`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RowControlNetConfig {
-    /// Pixels in a row of the condition image.
-    pub conditioning_columns: i64,
-    /// Channels between the condition's rows and the UNet.
-    pub conditioning_width: i64,
+    /// What reads the condition.
+    #[serde(flatten)]
+    pub reader: EdgeReaderConfig,
     /// The encoder, as the UNet has it.
     #[serde(flatten)]
     pub unet: UNet1DConfig,
 }
 
-impl Default for RowControlNetConfig {
-    fn default() -> Self {
-        Self { conditioning_columns: 1088, conditioning_width: 64, unet: UNet1DConfig::default() }
-    }
-}
-
-/// A copy of a one-dimensional UNet's encoder that reads an edge image, row by row, and answers
+/// A copy of a one-dimensional UNet's encoder that is told what an edge image shows, and answers
 /// with residuals.
 ///
-/// A row of the condition is a vector of pixels, as a row of the picture is; edges are horizontal
-/// as well as vertical, so the embedding also sees the neighbouring rows.
+/// Beside the skip connections and the middle, the residuals go to the prediction itself: the UNet's
+/// finest level corrects a linear denoiser, and what the edges say of a row's values is as direct.
 #[derive(Debug)]
 pub struct RowControlNet {
     encoder: UNet1DEncoder,
-    embedding: [Conv1d; 3],
+    reader: EdgeReader,
+    hint: Conv1d,
     down: Vec<Conv1d>,
     mid: Conv1d,
+    output: Conv1d,
+    output_gain: Linear,
     config: RowControlNetConfig,
 }
 
@@ -46,35 +44,45 @@ impl Network for RowControlNet {
     const CLASS: &'static str = "RowControlNetModel";
 
     fn build(scope: &Scope<'_>, config: &RowControlNetConfig) -> Result<Self> {
-        config.unet.check()?;
-        let (columns, width) = (config.conditioning_columns, config.conditioning_width);
-        for (field, value) in [("conditioning_columns", columns), ("conditioning_width", width)] {
-            if value < 1 {
-                let (class, value) = (Self::CLASS, value.to_string());
-                return Err(Error::Config { class, field, value, expected: "at least 1" });
-            }
+        let RowControlNetConfig { reader, unet } = config;
+        unet.check()?;
+        reader.check(Self::CLASS)?;
+        if reader.latent_channels != unet.in_channels {
+            return Err(Error::Config {
+                class: Self::CLASS,
+                field: "latent_channels",
+                value: reader.latent_channels.to_string(),
+                expected: "as many as in_channels",
+            });
         }
-        let widths = &config.unet.block_out_channels;
-        let zero = |scope: &Scope<'_>, channels| {
-            Conv1d::new(scope, channels, channels, ConvConfig::same(1).zeroed())
+        let widths = &unet.block_out_channels;
+        let one_by_one = ConvConfig::same(1);
+        let zero = |scope: &Scope<'_>, inputs, outputs| {
+            Conv1d::new(scope, inputs, outputs, one_by_one.zeroed())
         };
-        let embedding = scope.sub("controlnet_cond_embedding");
-        let down = scope.sub("controlnet_down_blocks");
+        let (down, output) =
+            (scope.sub("controlnet_down_blocks"), scope.sub("controlnet_output"));
+        let skips = unet.skip_channels().into_iter().enumerate();
         Ok(Self {
-            encoder: UNet1DEncoder::new(scope, &config.unet),
-            embedding: [
-                Conv1d::new(&embedding.sub("conv_in"), columns, width, ConvConfig::same(1)),
-                Conv1d::new(&embedding.sub("blocks.0"), width, width, ConvConfig::same(5)),
-                Conv1d::new(&embedding.sub("conv_out"), width, widths[0], ConvConfig::same(3)),
-            ],
-            down: config
-                .unet
-                .skip_channels()
-                .into_iter()
-                .enumerate()
-                .map(|(index, channels)| zero(&down.sub(index), channels))
-                .collect(),
-            mid: zero(&scope.sub("controlnet_mid_block"), widths[widths.len() - 1]),
+            encoder: UNet1DEncoder::new(scope, unet),
+            reader: EdgeReader::build(&scope.sub("controlnet_cond_embedding"), reader)?,
+            hint: Conv1d::new(
+                &scope.sub("controlnet_hint"),
+                unet.in_channels,
+                widths[0],
+                one_by_one,
+            ),
+            down: skips.map(|(index, width)| zero(&down.sub(index), width, width)).collect(),
+            mid: {
+                let width = widths[widths.len() - 1];
+                zero(&scope.sub("controlnet_mid_block"), width, width)
+            },
+            output: zero(&output.sub("conv"), widths[0], unet.out_channels),
+            output_gain: Linear::zeroed(
+                &output.sub("gain"),
+                unet.time_embed_dim,
+                unet.out_channels,
+            ),
             config: config.clone(),
         })
     }
@@ -85,7 +93,7 @@ impl Network for RowControlNet {
 }
 
 impl RowControlNet {
-    /// A network to train for `unet`: a trainable copy of its encoder, an embedding with first
+    /// A network to train for `unet`: a trainable copy of its encoder, a reader of edges with first
     /// values from `seed`, and zero convolutions, so that at first it changes nothing.
     ///
     /// # Errors
@@ -95,44 +103,32 @@ impl RowControlNet {
         conditioning_columns: i64,
         seed: u64,
     ) -> Result<Model<Self>> {
-        let config = RowControlNetConfig {
+        let reader = EdgeReaderConfig {
             conditioning_columns,
-            unet: unet.config().clone(),
-            ..RowControlNetConfig::default()
+            latent_channels: unet.config().in_channels,
+            ..EdgeReaderConfig::default()
         };
-        let store = unet.store();
-        let control =
-            Model::<Self>::create(&config, Init::Random { seed }, store.device(), Kind::Float)?;
-        let source = store.variables();
-        no_grad(|| {
-            for (name, mut parameter) in control.store().variables() {
-                if let Some(value) = source.get(&name) {
-                    parameter.f_copy_(value)?;
-                }
-            }
-            Ok::<_, Error>(())
-        })?;
-        Ok(control)
+        let device = unet.store().device();
+        let reader = Model::create(&reader, Init::Random { seed }, device, Kind::Float)?;
+        Self::with_reader(unet, &reader, seed)
     }
 
-    /// The condition as it is added after `conv_in`.
-    ///
-    /// # Shapes
-    /// `[batch, channels, rows, columns]`, of which the first channel is read →
-    /// `[batch, first channels, rows]`
+    /// The same with a reader that has been fitted already ([`fit_edge_reader`](super::fit_edge_reader)).
     ///
     /// # Errors
-    /// [`Error::Shape`] where the condition does not fit.
-    pub fn embed(&self, condition: &Tensor) -> Result<Tensor> {
-        let (shape, columns) = (condition.size(), self.config.conditioning_columns);
-        if shape.len() != 4 || shape[1] < 1 || shape[3] != columns {
-            let expected = format!("[batch, channels, rows, {columns}]");
-            return Err(Error::Shape { what: "condition", expected, actual: shape });
-        }
-        let rows = condition.select(1, 0).transpose(1, 2).to_kind(self.encoder.kind());
-        let [conv_in, block, conv_out] = &self.embedding;
-        let hidden = block.forward(&conv_in.forward(&rows.contiguous()).silu()).silu();
-        Ok(conv_out.forward(&hidden))
+    /// [`Error::Config`] where the two do not fit together.
+    pub fn with_reader(
+        unet: &Model<UNet1DCondition>,
+        reader: &Model<EdgeReader>,
+        seed: u64,
+    ) -> Result<Model<Self>> {
+        let config =
+            RowControlNetConfig { reader: reader.config().clone(), unet: unet.config().clone() };
+        let device = unet.store().device();
+        let control = Model::<Self>::create(&config, Init::Random { seed }, device, Kind::Float)?;
+        control.copy_matching(unet.store(), "")?;
+        control.copy_matching(reader.store(), "controlnet_cond_embedding")?;
+        Ok(control)
     }
 }
 
@@ -146,17 +142,22 @@ impl Control for RowControlNet {
         scale: f64,
     ) -> Result<Residuals> {
         self.encoder.check(latents, timesteps, text)?;
-        let hint = self.embed(condition)?;
-        let (wanted, found) = ([latents.size()[0], latents.size()[2]], hint.size());
+        let seen = self.reader.read(&condition.to_kind(self.encoder.kind()))?;
+        let (wanted, found) = ([latents.size()[0], latents.size()[2]], seen.size());
         if [found[0], found[2]] != wanted {
             let expected = format!("[{}, channels, {}, columns]", wanted[0], wanted[1]);
             return Err(Error::Shape { what: "condition", expected, actual: condition.size() });
         }
-        let Encoded1D { mid, skips, .. } =
+        let hint = self.hint.forward(&seen);
+        let Encoded1D { mid, skips, time, .. } =
             self.encoder.forward(latents, timesteps, text, Some(&hint));
+        let gain = self.output_gain.forward(&time.silu()).unsqueeze(-1);
+        // The second skip connection is the finest level's own output.
+        let output = self.output.forward(&skips[1]) + seen * gain;
         Ok(Residuals {
             down: self.down.iter().zip(&skips).map(|(c, skip)| c.forward(skip) * scale).collect(),
             mid: self.mid.forward(&mid) * scale,
+            output: Some(output * scale),
         })
     }
 }

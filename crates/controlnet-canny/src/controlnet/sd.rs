@@ -5,7 +5,7 @@ use diffusion_lora::denoiser::{Control, Residuals, UNet2DCondition};
 use diffusion_lora::nn::{Conv2d, ConvConfig, Init, Scope};
 use diffusion_lora::{Error, Model, Network, Result};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 /// `config.json` of a `ControlNetModel`. Defaults are diffusers' (Stable Diffusion 1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -177,18 +177,9 @@ impl ControlNet {
             unet: encoder,
             ..ControlNetConfig::default()
         };
-        let store = unet.store();
-        let init = Init::Random { seed };
-        let control = Model::<Self>::create(&config, init, store.device(), Kind::Float)?;
-        let source = store.variables();
-        no_grad(|| {
-            for (name, mut parameter) in control.store().variables() {
-                if let Some(value) = source.get(&name) {
-                    parameter.f_copy_(value)?;
-                }
-            }
-            Ok::<_, Error>(())
-        })?;
+        let (init, device) = (Init::Random { seed }, unet.store().device());
+        let control = Model::<Self>::create(&config, init, device, Kind::Float)?;
+        control.copy_matching(unet.store(), "")?;
         Ok(control)
     }
 
@@ -247,6 +238,7 @@ impl ControlNet {
         Ok(Residuals {
             down: layers.map(|(i, (conv, skip))| conv.forward(skip) * scale_of(i)).collect(),
             mid: self.mid.forward(&mid) * scale_of(skips.len()),
+            output: None,
         })
     }
 }

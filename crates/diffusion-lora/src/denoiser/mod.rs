@@ -1,5 +1,6 @@
 //! Denoising networks and what steers them.
 
+mod likeness;
 mod unet1d;
 pub mod unet2d;
 
@@ -8,6 +9,7 @@ use tch::Tensor;
 use crate::error::{Error, Result};
 use crate::lora::LoraSlots;
 
+pub use likeness::RowLikeness;
 pub use unet1d::{Encoded1D, UNet1DCondition, UNet1DConfig, UNet1DEncoder};
 pub use unet2d::{UNet2DCondition, UNet2DConfig};
 
@@ -34,13 +36,15 @@ pub trait Denoiser {
 }
 
 /// What a control network adds to a denoiser: one tensor per skip connection, in the order the
-/// encoder makes them, and one for the middle.
+/// encoder makes them, one for the middle, and for some networks one for the prediction.
 #[derive(Debug)]
 pub struct Residuals {
     /// Added to the skip connections.
     pub down: Vec<Tensor>,
     /// Added to the middle block's output.
     pub mid: Tensor,
+    /// Added to the prediction, where the network has such an output.
+    pub output: Option<Tensor>,
 }
 
 impl Residuals {
@@ -59,6 +63,17 @@ impl Residuals {
         }
         *mid = added("residual of the middle block", mid, &self.mid)?;
         Ok(())
+    }
+
+    /// The prediction with what goes to it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the shapes differ.
+    pub fn add_to_prediction(&self, prediction: Tensor) -> Result<Tensor> {
+        match &self.output {
+            Some(residual) => added("residual of the prediction", &prediction, residual),
+            None => Ok(prediction),
+        }
     }
 }
 

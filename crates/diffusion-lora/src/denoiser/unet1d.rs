@@ -1,14 +1,16 @@
 //! A conditional UNet over sequences: the denoiser of row-wise latents.
 //!
 //! The structure and the parameter names follow Stable Diffusion's UNet, with convolutions along
-//! the one axis, larger strides, and attention on the coarser levels. Two things differ: where a
+//! the one axis, larger strides, and attention on the coarser levels. Three things differ: where a
 //! row stands is told to the network by features of its index (rows of a record sequence are not
-//! translation invariant: the first ones are special), and the mean of the text tokens is added to the
-//! time embedding, so that a caption also acts where there is no cross-attention.
+//! translation invariant: the first ones are special); the mean of the text tokens is added to the
+//! time embedding, so that a caption also acts where there is no cross-attention; and each row comes
+//! in beside the mean of the rows that are like it ([`RowLikeness`]).
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::likeness::{RowLikeness, ViewGains};
 use super::{Denoiser, Residuals};
 use crate::error::{Error, Result};
 use crate::lora::LoraSlots;
@@ -28,7 +30,7 @@ const NORM_EPS: f64 = 1e-5;
 pub struct UNet1DConfig {
     /// Channels of the latents that go in.
     pub in_channels: i64,
-    /// Channels of the prediction.
+    /// Channels of the prediction: as many.
     pub out_channels: i64,
     /// Channels of each level, finest first.
     pub block_out_channels: Vec<i64>,
@@ -58,7 +60,7 @@ impl Default for UNet1DConfig {
         Self {
             in_channels: 64,
             out_channels: 64,
-            block_out_channels: vec![96, 128, 192],
+            block_out_channels: vec![80, 128, 192],
             kernel_sizes: vec![3, 5, 3],
             attention: vec![false, true, true],
             stride: 4,
@@ -105,6 +107,9 @@ impl UNet1DConfig {
             if value < 1 {
                 return refuse(field, value.to_string(), "at least 1");
             }
+        }
+        if self.out_channels != self.in_channels {
+            return refuse("out_channels", self.out_channels.to_string(), "as many as in_channels");
         }
         for width in &self.block_out_channels {
             if *width < 1
@@ -242,6 +247,7 @@ pub struct UNet1DEncoder {
     time_embedding: TimestepEmbedding,
     text_embedding: Linear,
     position_embedding: Linear,
+    likeness: RowLikeness,
     conv_in: Conv1d,
     down_blocks: Vec<Block>,
     mid_first: ResnetBlock1D,
@@ -260,6 +266,8 @@ pub struct Encoded1D {
     pub skips: Vec<Tensor>,
     /// The time embedding, `[batch, time_embed_dim]`.
     pub time: Tensor,
+    /// The rows and what [`RowLikeness`] says of them, `[batch, VIEWS · in_channels, rows]`.
+    pub views: Tensor,
 }
 
 impl UNet1DEncoder {
@@ -308,9 +316,10 @@ impl UNet1DEncoder {
                 POSITION_FEATURES,
                 widths[0],
             ),
+            likeness: RowLikeness::new(&scope.sub("likeness"), config.in_channels, time_width),
             conv_in: Conv1d::new(
                 &scope.sub("conv_in"),
-                config.in_channels,
+                RowLikeness::VIEWS * config.in_channels,
                 widths[0],
                 ConvConfig::same(3),
             ),
@@ -371,7 +380,8 @@ impl UNet1DEncoder {
         let rows = Tensor::arange(latents.size()[2], (Kind::Float, latents.device()));
         let rows = TimestepFeatures::new(POSITION_FEATURES).forward(&rows).to_kind(self.kind);
         let position = self.position_embedding.forward(&rows).transpose(0, 1).unsqueeze(0);
-        let mut xs = self.conv_in.forward(&latents.to_kind(self.kind)) + position;
+        let views = self.likeness.forward(&latents.to_kind(self.kind), &time);
+        let mut xs = self.conv_in.forward(&views) + position;
         if let Some(hint) = hint {
             xs += hint;
         }
@@ -388,7 +398,7 @@ impl UNet1DEncoder {
         }
         let mid = self.mid_first.forward(&xs, &time);
         let mid = self.mid_second.forward(&self.mid_attention.forward(&mid, &text), &time);
-        Encoded1D { mid, skips, time }
+        Encoded1D { mid, skips, time, views }
     }
 
     /// The configuration it was built from.
@@ -409,6 +419,7 @@ pub struct UNet1DCondition {
     up_blocks: Vec<Block>,
     conv_norm_out: GroupNorm,
     conv_out: Conv1d,
+    gains: ViewGains,
     slots: LoraSlots,
 }
 
@@ -451,6 +462,11 @@ impl Network for UNet1DCondition {
                 config.out_channels,
                 ConvConfig::same(3).zeroed(),
             ),
+            gains: ViewGains::new(
+                &scope.sub("likeness.gains"),
+                config.in_channels,
+                config.time_embed_dim,
+            ),
             slots: scope.slots().clone(),
         })
     }
@@ -469,7 +485,7 @@ impl Denoiser for UNet1DCondition {
         residuals: Option<&Residuals>,
     ) -> Result<Tensor> {
         self.encoder.check(latents, timesteps, text)?;
-        let Encoded1D { mut mid, mut skips, time } =
+        let Encoded1D { mut mid, mut skips, time, views } =
             self.encoder.forward(latents, timesteps, text, None);
         if let Some(residuals) = residuals {
             residuals.add_to(&mut skips, &mut mid)?;
@@ -488,7 +504,12 @@ impl Denoiser for UNet1DCondition {
                 xs = conv.forward(&xs.upsample_nearest1d([rows], None::<f64>));
             }
         }
-        let xs = self.conv_out.forward(&self.conv_norm_out.forward(&xs).silu());
+        let xs = self.conv_out.forward(&self.conv_norm_out.forward(&xs).silu())
+            + self.gains.forward(&views, &time);
+        let xs = match residuals {
+            Some(residuals) => residuals.add_to_prediction(xs)?,
+            None => xs,
+        };
         Ok(xs.to_kind(latents.kind()))
     }
 

@@ -1,5 +1,5 @@
-//! Training of the embedded base: tokenizer, row autoencoder, denoiser with its text encoder, and
-//! control network, from image folders to a model folder.
+//! Training of the embedded base: tokenizer, row autoencoder, reader of edges, denoiser with its text
+//! encoder, and control network, from image folders to a model folder.
 //!
 //! Each part is written when it is finished and skipped when it is there, and the part in hand
 //! has a checkpoint: the same call goes on where it was stopped.
@@ -10,7 +10,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use controlnet_canny::Canny;
-use controlnet_canny::controlnet::{RowControlNet, edge_condition, train_control};
+use controlnet_canny::controlnet::{
+    EdgeReader, EdgeReaderConfig, EdgeReading, RowControlNet, edge_condition, fit_edge_reader,
+    train_control,
+};
 use diffusion_lora::autoencoder::{RowAutoencoder, RowAutoencoderConfig};
 use diffusion_lora::data::{read_image_folder, read_png};
 use diffusion_lora::denoiser::{UNet1DCondition, UNet1DConfig};
@@ -33,6 +36,9 @@ use crate::{Error, Result};
 
 /// Tokens of a caption, with start and end.
 const CAPTION_TOKENS: usize = 32;
+
+/// Rows of a picture that the reader of edges sees at once while it is fitted.
+const READER_ROWS: i64 = 256;
 
 /// One image folder and how often its pictures are drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +67,8 @@ pub struct BaseTraining {
     pub latent_noise: f64,
     /// How denoiser and text encoder are trained.
     pub denoiser_training: TrainConfig,
+    /// How the control network's reader of edges is fitted, before the control network is trained.
+    pub reader_training: TrainConfig,
     /// How the control network is trained.
     pub control_training: TrainConfig,
     /// The edges that the control network learns from.
@@ -97,6 +105,12 @@ impl Default for BaseTraining {
                 caption_dropout: 0.1,
                 ..common.clone()
             },
+            reader_training: TrainConfig {
+                steps: 3000,
+                batch_size: 8,
+                ema_decay: Some(0.998),
+                ..common.clone()
+            },
             control_training: TrainConfig {
                 steps: 800,
                 batch_size: 8,
@@ -114,6 +128,8 @@ impl Default for BaseTraining {
 pub enum BaseStage {
     /// The row autoencoder.
     Autoencoder,
+    /// The control network's reader of edges.
+    EdgeReader,
     /// Denoiser and text encoder.
     Denoiser,
     /// The control network.
@@ -185,6 +201,35 @@ pub fn train_base(
     let all: Vec<Tensor> = pictures.groups.iter().flat_map(|g| shallow(g)).collect();
     let latents = encode_images(autoencoder.network(), &all)?;
 
+    let reader_folder = checkpoints.join("edge-reader");
+    let edges = || -> Result<Tensor> {
+        let one = |picture| edge_condition(&training.canny, picture);
+        Ok(Tensor::stack(&all.iter().map(one).collect::<Result<Vec<_>, _>>()?, 0))
+    };
+    if !reader_folder.join(EdgeReader::WEIGHT_FILE).is_file() {
+        let config = EdgeReaderConfig {
+            conditioning_columns: training.autoencoder.columns,
+            latent_channels: training.autoencoder.latent_channels,
+            ..EdgeReaderConfig::default()
+        };
+        let init = Init::Random { seed: training.reader_training.seed };
+        let mut reader = Model::<EdgeReader>::create(&config, init, device, Kind::Float)?;
+        let conditions = edges()?;
+        let window = READER_ROWS.min(latents.size()[2]);
+        let (outcome, losses) = fit_edge_reader(
+            &mut reader,
+            EdgeReading { latents: &latents, conditions: &conditions, window },
+            &training.reader_training,
+            Some(checkpoints.join("edge-reader.safetensors")),
+            |p| observe(BaseStage::EdgeReader, p),
+        )?;
+        if outcome != Outcome::Finished {
+            return Ok(outcome);
+        }
+        write_losses(&checkpoints.join("edge-reader.csv"), &losses)?;
+        reader.save(&reader_folder)?;
+    }
+
     let scheduler = SchedulerConfig::cosine(SchedulerClass::Ddim);
     let schedule = NoiseSchedule::new(&scheduler)?;
     let mut captions = pictures.captions.clone();
@@ -236,11 +281,9 @@ pub fn train_base(
 
     let control_folder = output.join("controlnet");
     if !control_folder.join(RowControlNet::WEIGHT_FILE).is_file() {
-        let edges: Vec<Tensor> =
-            all.iter().map(|p| edge_condition(&training.canny, p)).collect::<Result<_, _>>()?;
-        examples.conditions = Some(Tensor::stack(&edges, 0));
-        let columns = training.autoencoder.columns;
-        let mut control = RowControlNet::from_unet(&denoiser, columns, seed)?;
+        examples.conditions = Some(edges()?);
+        let reader = Model::<EdgeReader>::load(&reader_folder, device, Kind::Float)?;
+        let mut control = RowControlNet::with_reader(&denoiser, &reader, seed)?;
         let table = no_grad(|| text.encode(&ids, 0))?;
         let (outcome, losses) = train_control(
             &mut control,
