@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         parents: None,
         edges: None,
         children: None,
-        losses: None,
+        lora: None,
         reports: None,
         facts: Vec::new(),
     };

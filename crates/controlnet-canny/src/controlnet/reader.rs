@@ -129,3 +129,69 @@ impl EdgeReader {
         Ok(self.conv_out.forward(&hidden))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use diffusion_lora::Model;
+    use diffusion_lora::nn::Init;
+    use diffusion_lora::train::TrainConfig;
+    use tch::{Device, kind::FLOAT_CPU};
+
+    use super::*;
+    use crate::controlnet::{EdgeReading, fit_edge_reader};
+
+    fn small() -> Model<EdgeReader> {
+        let config = EdgeReaderConfig {
+            conditioning_columns: 6,
+            conditioning_width: 16,
+            conditioning_blocks: 1,
+            latent_channels: 2,
+        };
+        Model::create(&config, Init::Random { seed: 4 }, Device::Cpu, Kind::Float)
+            .expect("a supported configuration")
+    }
+
+    #[test]
+    fn it_learns_what_edges_outline() {
+        tch::manual_seed(5);
+        // What is asked for: whether the third pixel is an edge, and whether the row above has one first.
+        let bits = Tensor::randint(2, [8, 1, 32, 6], FLOAT_CPU);
+        let edges = (&bits * 255.0).to_kind(Kind::Uint8);
+        let third = bits.select(1, 0).select(2, 2);
+        let above = bits.select(1, 0).select(2, 0).roll([1], [1]);
+        let latents = Tensor::stack(&[third, above], 1);
+        let config = TrainConfig {
+            steps: 150,
+            batch_size: 4,
+            gradient_accumulation: 1,
+            learning_rate: 1e-2,
+            ..TrainConfig::default()
+        };
+        let mut reader = small();
+        let material = EdgeReading { latents: &latents, conditions: &edges, window: 16 };
+        let (_, losses) =
+            fit_edge_reader(&mut reader, material, &config, None, |_| ControlFlow::Continue(()))
+                .expect("material that fits");
+        assert!(losses[losses.len() - 1] < 0.1 * losses[0], "{losses:?}");
+    }
+
+    #[test]
+    fn material_that_does_not_fit_is_refused() {
+        let latents = Tensor::zeros([2, 2, 8], FLOAT_CPU);
+        let refused = |shape: [i64; 4], window| {
+            let conditions = Tensor::zeros(shape, (Kind::Uint8, Device::Cpu));
+            let material = EdgeReading { latents: &latents, conditions: &conditions, window };
+            let go_on = |_| ControlFlow::Continue(());
+            let config = TrainConfig::default();
+            matches!(
+                fit_edge_reader(&mut small(), material, &config, None, go_on),
+                Err(Error::Examples { .. })
+            )
+        };
+        assert!(refused([1, 1, 8, 6], 4) && refused([2, 1, 7, 6], 4) && refused([2, 1, 8, 6], 9));
+        let narrow = Tensor::zeros([1, 1, 8, 5], FLOAT_CPU);
+        assert!(matches!(small().read(&narrow), Err(Error::Shape { .. })));
+    }
+}

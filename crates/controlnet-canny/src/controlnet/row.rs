@@ -60,8 +60,7 @@ impl Network for RowControlNet {
         let zero = |scope: &Scope<'_>, inputs, outputs| {
             Conv1d::new(scope, inputs, outputs, one_by_one.zeroed())
         };
-        let (down, output) =
-            (scope.sub("controlnet_down_blocks"), scope.sub("controlnet_output"));
+        let (down, output) = (scope.sub("controlnet_down_blocks"), scope.sub("controlnet_output"));
         let skips = unet.skip_channels().into_iter().enumerate();
         Ok(Self {
             encoder: UNet1DEncoder::new(scope, unet),
@@ -159,5 +158,53 @@ impl Control for RowControlNet {
             mid: self.mid.forward(&mid) * scale,
             output: Some(output * scale),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diffusion_lora::denoiser::Denoiser;
+    use tch::{Device, kind::FLOAT_CPU};
+
+    use super::*;
+
+    fn unet() -> Model<UNet1DCondition> {
+        let config = UNet1DConfig {
+            in_channels: 4,
+            out_channels: 4,
+            block_out_channels: vec![8, 16],
+            kernel_sizes: vec![3, 3],
+            attention: vec![false, true],
+            stride: 2,
+            cross_attention_dim: 8,
+            time_embed_dim: 16,
+            norm_num_groups: 4,
+            ..UNet1DConfig::default()
+        };
+        Model::create(&config, Init::Random { seed: 2 }, Device::Cpu, Kind::Float)
+            .expect("a supported configuration")
+    }
+
+    #[test]
+    fn at_first_it_changes_nothing_and_then_every_residual_counts() {
+        let unet = unet();
+        let control = RowControlNet::from_unet(&unet, 6, 3).expect("a control network");
+        let latents = Tensor::arange(32, FLOAT_CPU).sin().reshape([1, 4, 8]);
+        let times = Tensor::from_slice(&[500_i64]);
+        let text = Tensor::ones([1, 2, 8], FLOAT_CPU);
+        let edges = Tensor::arange(48, FLOAT_CPU).cos().reshape([1, 1, 8, 6]);
+        let predict = |residuals: Option<&Residuals>| {
+            unet.predict(&latents, &times, &text, residuals).expect("shapes that fit")
+        };
+        let residuals =
+            || control.residuals(&latents, &times, &text, &edges, 1.0).expect("shapes that fit");
+        assert_eq!(predict(Some(&residuals())), predict(None));
+        let gain = &control.store().variables()["controlnet_output.gain.bias"];
+        tch::no_grad(|| {
+            let _ = gain.shallow_clone().fill_(0.5);
+        });
+        let change = predict(Some(&residuals())) - predict(None);
+        let seen = control.reader.read(&edges).expect("edges that fit");
+        assert!((change - seen * 0.5).abs().max().double_value(&[]) < 1e-5);
     }
 }

@@ -174,7 +174,19 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Runs the remaining steps.
+    /// Runs the remaining steps: [`run_until`](Self::run_until) the last.
+    ///
+    /// # Errors
+    /// As [`run_until`](Self::run_until).
+    pub fn run(
+        &mut self,
+        loss: impl FnMut(&mut ChaCha8Rng) -> Result<Tensor>,
+        observe: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Outcome> {
+        self.run_until(self.config.steps, loss, observe)
+    }
+
+    /// Runs the steps that remain until `end` are done, [`Outcome::Finished`] then.
     ///
     /// `loss` draws one batch from the generator and returns its scalar loss; `observe` is told of
     /// every step and may stop the run.
@@ -182,13 +194,14 @@ impl Trainer {
     /// # Errors
     /// What `loss` returns; [`Error::LossNotFinite`] where training diverged; [`Error::Io`] for
     /// the checkpoint.
-    pub fn run(
+    pub fn run_until(
         &mut self,
+        end: usize,
         mut loss: impl FnMut(&mut ChaCha8Rng) -> Result<Tensor>,
         mut observe: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Outcome> {
         let TrainConfig { steps, gradient_accumulation, .. } = self.config;
-        while self.losses.len() < steps {
+        while self.losses.len() < end.min(steps) {
             let step = self.losses.len();
             let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
             rng.set_stream(step as u64 + 1);

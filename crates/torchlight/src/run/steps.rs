@@ -11,9 +11,9 @@ use super::Run;
 use crate::artefact::{Inputs, Manifest, write_atomic};
 use crate::model::{Place, attach_adapter, control_folder};
 use crate::stages::{
-    ADAPTER_FILE, CAPTURES_FOLDER, CHECKPOINT_FILE, GenerateJob, LOSS_FILE, LoraJob, Parent,
-    REPORTS_FOLDER, RepairInput, RepairJob, ReportSources, generate, learn_timing, read_samples,
-    repair_images, train_lora, write_dataset, write_edges, write_report,
+    ADAPTER_FILE, CAPTURES_FOLDER, CHECKPOINT_FILE, GenerateJob, LoraJob, Parent, REPORTS_FOLDER,
+    RepairInput, RepairJob, ReportSources, generate, learn_timing, read_samples, repair_images,
+    train_lora, write_dataset, write_edges, write_report,
 };
 use crate::{Capture, Config, Error, LabelSource, Result, Stage, capture_files};
 
@@ -208,7 +208,7 @@ impl Run<'_> {
                 parents: Some(dataset.join("images")),
                 edges: Some(edges.join("images")),
                 children: Some(generated.join("images")),
-                losses: Some(lora.join(LOSS_FILE)),
+                lora: Some(lora.clone()),
                 reports: Some(repaired.join(REPORTS_FOLDER)),
                 facts,
             };

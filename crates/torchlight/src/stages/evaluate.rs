@@ -28,8 +28,8 @@ pub struct ReportSources<'a> {
     pub edges: Option<PathBuf>,
     /// Folder of the generated pictures.
     pub children: Option<PathBuf>,
-    /// The losses of the fine-tuning.
-    pub losses: Option<PathBuf>,
+    /// Folder of the fine-tuning, with its losses.
+    pub lora: Option<PathBuf>,
     /// Folder of repair's reports.
     pub reports: Option<PathBuf>,
     /// Names and values that the page shows as they are.

@@ -1,7 +1,7 @@
 //! Fine-tuning an adapter on an image folder.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diffusion_lora::lora::{AdapterFile, Format, LoraConfig, LoraParameters};
 use diffusion_lora::schedule::NoiseSchedule;
@@ -19,6 +19,9 @@ use crate::{Error, LoraCourse, LoraSettings, Monitor, Result};
 pub const ADAPTER_FILE: &str = "pytorch_lora_weights.safetensors";
 /// The loss of every step, `step,loss` lines.
 pub const LOSS_FILE: &str = "loss.csv";
+/// The loss on a fixed batch of all images, `step,loss` lines: before training, at every checkpoint,
+/// and after.
+pub const EVALUATION_FILE: &str = "evaluation.csv";
 /// State of an unfinished training.
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
@@ -37,7 +40,7 @@ pub struct LoraJob<'a> {
     pub seed: u64,
 }
 
-/// Trains an adapter and writes [`ADAPTER_FILE`] and [`LOSS_FILE`] into `folder`; goes on from
+/// Trains an adapter and writes [`ADAPTER_FILE`], [`LOSS_FILE`] and [`EVALUATION_FILE`] into `folder`; goes on from
 /// [`CHECKPOINT_FILE`] where there is one.
 ///
 /// # Errors
@@ -74,17 +77,56 @@ pub fn train_lora(job: &LoraJob<'_>, folder: &Path, monitor: &mut Monitor<'_>) -
         config.batch_size,
         config.caption_dropout,
     )?;
-    let outcome = trainer.run(
-        |rng| denoising.loss(rng),
-        |at| monitor.advance_with(at.step, at.steps, Some(at.loss)),
-    )?;
-    trainer.write_losses(&folder.join(LOSS_FILE))?;
-    if outcome != Outcome::Finished {
-        return Err(monitor.stopped());
+    let mut evaluations = Evaluations::resume(folder.join(EVALUATION_FILE), trainer.losses().len());
+    loop {
+        let done = trainer.losses().len();
+        if done == config.steps || done.is_multiple_of(config.checkpoint_every.max(1)) {
+            evaluations.add(done, denoising.fixed_loss(seed)?)?;
+        }
+        if done == config.steps {
+            break;
+        }
+        let next = (done + 1).next_multiple_of(config.checkpoint_every.max(1));
+        let outcome = trainer.run_until(
+            next,
+            |rng| denoising.loss(rng),
+            |at| monitor.advance_with(at.step, at.steps, Some(at.loss)),
+        )?;
+        trainer.write_losses(&folder.join(LOSS_FILE))?;
+        if outcome != Outcome::Finished {
+            return Err(monitor.stopped());
+        }
     }
     let file = AdapterFile { unet: lora.adapter().detached(), text_encoder: Adapter::default() };
     file.save(&folder.join(ADAPTER_FILE), Format::Peft)?;
     Ok(slots.detach("training")?)
+}
+
+/// The file of evaluations, written anew with each.
+struct Evaluations {
+    path: PathBuf,
+    lines: Vec<(usize, f64)>,
+}
+
+impl Evaluations {
+    /// What the file holds of the steps before `step`, where training goes on.
+    fn resume(path: PathBuf, step: usize) -> Self {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let line = |line: &str| {
+            let (step, loss) = line.split_once(',')?;
+            Some((step.parse().ok()?, loss.parse().ok()?))
+        };
+        let lines = text.lines().filter_map(line).filter(|(done, _)| *done < step).collect();
+        Self { path, lines }
+    }
+
+    fn add(&mut self, step: usize, loss: f64) -> Result<()> {
+        self.lines.push((step, loss));
+        Ok(diffusion_lora::weights::write_atomically(&self.path, |out| {
+            writeln!(out, "step,loss")?;
+            self.lines.iter().try_for_each(|(step, loss)| writeln!(out, "{step},{loss}"))
+        })?)
+    }
 }
 
 /// The settings as the training loop takes them.

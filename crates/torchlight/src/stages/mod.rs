@@ -27,7 +27,7 @@ pub use evaluate::{ReportSources, read_samples, write_report};
 #[cfg(feature = "diffusion")]
 pub use generate::{GenerateJob, Parent, generate};
 #[cfg(feature = "diffusion")]
-pub use lora::{ADAPTER_FILE, CHECKPOINT_FILE, LOSS_FILE, LoraJob, train_lora};
+pub use lora::{ADAPTER_FILE, CHECKPOINT_FILE, EVALUATION_FILE, LOSS_FILE, LoraJob, train_lora};
 pub use repair::{
     CAPTURES_FOLDER, ChildReport, REPORTS_FOLDER, RepairInput, RepairJob, learn_timing,
     repair_images,

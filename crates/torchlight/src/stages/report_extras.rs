@@ -8,6 +8,7 @@ use trace_eval::report::{Curve, ExtraTable, Extras, Picture, PictureRow};
 use trace_image::render;
 
 use super::ReportSources;
+use super::lora::{EVALUATION_FILE, LOSS_FILE};
 use super::repair::{ChildReport, read_reports};
 use crate::{Error, Result};
 
@@ -17,7 +18,7 @@ const CHILDREN_SHOWN: usize = 2;
 /// The sections for [`trace_eval::Report::write`].
 pub(super) fn extras(sources: &ReportSources<'_>) -> Result<Extras> {
     let reports = sources.reports.as_deref().map(read_reports).transpose()?.unwrap_or_default();
-    let loss = sources.losses.as_deref().map(curve).transpose()?;
+    let curves = sources.lora.as_deref().map_or_else(|| Ok(Vec::new()), loss_curves)?;
     Ok(Extras {
         title: sources.settings.title.clone(),
         subtitle: format!(
@@ -27,7 +28,7 @@ pub(super) fn extras(sources: &ReportSources<'_>) -> Result<Extras> {
             sources.held_out.len()
         ),
         pictures: pictures(sources)?,
-        curves: loss.into_iter().collect(),
+        curves,
         tables: if reports.is_empty() { Vec::new() } else { tables(&reports) },
         facts: sources.facts.clone(),
     })
@@ -67,15 +68,24 @@ fn stored(caption: String, folder: Option<&Path>, name: &str) -> Result<Option<P
     Ok(Some(Picture { caption, png }))
 }
 
+/// The loss on the fixed batch, and of every step, of the fine-tuning in `folder`.
+fn loss_curves(folder: &Path) -> Result<Vec<Curve>> {
+    let files = [
+        ("LoRA loss on a fixed batch of all training captures", EVALUATION_FILE),
+        ("LoRA training loss, each step's own random batch", LOSS_FILE),
+    ];
+    files.into_iter().map(|(name, file)| curve(name, &folder.join(file))).collect()
+}
+
 /// The points of a file of `step,loss` lines.
-fn curve(path: &Path) -> Result<Curve> {
+fn curve(name: &str, path: &Path) -> Result<Curve> {
     let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
     let point = |line: &str| {
         let (step, loss) = line.split_once(',')?;
         Some((step.parse().ok()?, loss.parse().ok()?))
     };
     let points = text.lines().filter_map(point).collect();
-    Ok(Curve { name: "LoRA training loss".to_owned(), points })
+    Ok(Curve { name: name.to_owned(), points })
 }
 
 /// Cells changed by repair, by field and by rule, over all children.
