@@ -148,9 +148,9 @@ impl Control for RowControlNet {
             return Err(Error::Shape { what: "condition", expected, actual: condition.size() });
         }
         let hint = self.hint.forward(&seen);
-        let Encoded1D { mid, skips, time, .. } =
+        let Encoded1D { mid, skips, summary } =
             self.encoder.forward(latents, timesteps, text, Some(&hint));
-        let gain = self.output_gain.forward(&time.silu()).unsqueeze(-1);
+        let gain = self.output_gain.forward(&summary.time.silu()).unsqueeze(-1);
         // The second skip connection is the finest level's own output.
         let output = self.output.forward(&skips[1]) + seen * gain;
         Ok(Residuals {

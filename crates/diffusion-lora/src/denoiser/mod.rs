@@ -1,6 +1,6 @@
 //! Denoising networks and what steers them.
 
-mod likeness;
+mod summary;
 mod unet1d;
 pub mod unet2d;
 
@@ -9,7 +9,7 @@ use tch::Tensor;
 use crate::error::{Error, Result};
 use crate::lora::LoraSlots;
 
-pub use likeness::RowLikeness;
+pub use summary::{RowSummary, Summary, SummaryHead};
 pub use unet1d::{Encoded1D, UNet1DCondition, UNet1DConfig, UNet1DEncoder};
 pub use unet2d::{UNet2DCondition, UNet2DConfig};
 

@@ -4,13 +4,13 @@
 //! the one axis, larger strides, and attention on the coarser levels. Three things differ: where a
 //! row stands is told to the network by features of its index (rows of a record sequence are not
 //! translation invariant: the first ones are special); the mean of the text tokens is added to the
-//! time embedding, so that a caption also acts where there is no cross-attention; and each row comes
-//! in beside the mean of the rows that are like it ([`RowLikeness`]).
+//! time embedding, so that a caption also acts where there is no cross-attention; and what all rows
+//! have in common is read from their mean ([`RowSummary`]).
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::likeness::{RowLikeness, ViewGains};
+use super::summary::{RowSummary, Summary, SummaryHead};
 use super::{Denoiser, Residuals};
 use crate::error::{Error, Result};
 use crate::lora::LoraSlots;
@@ -247,7 +247,7 @@ pub struct UNet1DEncoder {
     time_embedding: TimestepEmbedding,
     text_embedding: Linear,
     position_embedding: Linear,
-    likeness: RowLikeness,
+    summary: RowSummary,
     conv_in: Conv1d,
     down_blocks: Vec<Block>,
     mid_first: ResnetBlock1D,
@@ -264,10 +264,8 @@ pub struct Encoded1D {
     pub mid: Tensor,
     /// The skip connections: `conv_in`'s output, then every layer's and downsampler's.
     pub skips: Vec<Tensor>,
-    /// The time embedding, `[batch, time_embed_dim]`.
-    pub time: Tensor,
-    /// The rows and what [`RowLikeness`] says of them, `[batch, VIEWS · in_channels, rows]`.
-    pub views: Tensor,
+    /// What the rows have in common; its `time` is the embedding that all blocks are told.
+    pub summary: Summary,
 }
 
 impl UNet1DEncoder {
@@ -316,10 +314,10 @@ impl UNet1DEncoder {
                 POSITION_FEATURES,
                 widths[0],
             ),
-            likeness: RowLikeness::new(&scope.sub("likeness"), config.in_channels, time_width),
+            summary: RowSummary::new(&scope.sub("summary"), config.in_channels, time_width),
             conv_in: Conv1d::new(
                 &scope.sub("conv_in"),
-                RowLikeness::VIEWS * config.in_channels,
+                2 * config.in_channels,
                 widths[0],
                 ConvConfig::same(3),
             ),
@@ -380,15 +378,16 @@ impl UNet1DEncoder {
         let rows = Tensor::arange(latents.size()[2], (Kind::Float, latents.device()));
         let rows = TimestepFeatures::new(POSITION_FEATURES).forward(&rows).to_kind(self.kind);
         let position = self.position_embedding.forward(&rows).transpose(0, 1).unsqueeze(0);
-        let views = self.likeness.forward(&latents.to_kind(self.kind), &time);
-        let mut xs = self.conv_in.forward(&views) + position;
+        let summary = self.summary.forward(&latents.to_kind(self.kind), &time);
+        let time = &summary.time;
+        let mut xs = self.conv_in.forward(&summary.views) + position;
         if let Some(hint) = hint {
             xs += hint;
         }
         let mut skips = vec![xs.shallow_clone()];
         for block in &self.down_blocks {
             for layer in &block.layers {
-                xs = layer.forward(&xs, &time, &text);
+                xs = layer.forward(&xs, time, &text);
                 skips.push(xs.shallow_clone());
             }
             if let Some(conv) = &block.resample {
@@ -396,9 +395,9 @@ impl UNet1DEncoder {
                 skips.push(xs.shallow_clone());
             }
         }
-        let mid = self.mid_first.forward(&xs, &time);
-        let mid = self.mid_second.forward(&self.mid_attention.forward(&mid, &text), &time);
-        Encoded1D { mid, skips, time, views }
+        let mid = self.mid_first.forward(&xs, time);
+        let mid = self.mid_second.forward(&self.mid_attention.forward(&mid, &text), time);
+        Encoded1D { mid, skips, summary }
     }
 
     /// The configuration it was built from.
@@ -419,7 +418,7 @@ pub struct UNet1DCondition {
     up_blocks: Vec<Block>,
     conv_norm_out: GroupNorm,
     conv_out: Conv1d,
-    gains: ViewGains,
+    head: SummaryHead,
     slots: LoraSlots,
 }
 
@@ -462,8 +461,8 @@ impl Network for UNet1DCondition {
                 config.out_channels,
                 ConvConfig::same(3).zeroed(),
             ),
-            gains: ViewGains::new(
-                &scope.sub("likeness.gains"),
+            head: SummaryHead::new(
+                &scope.sub("summary"),
                 config.in_channels,
                 config.time_embed_dim,
             ),
@@ -485,7 +484,7 @@ impl Denoiser for UNet1DCondition {
         residuals: Option<&Residuals>,
     ) -> Result<Tensor> {
         self.encoder.check(latents, timesteps, text)?;
-        let Encoded1D { mut mid, mut skips, time, views } =
+        let Encoded1D { mut mid, mut skips, summary } =
             self.encoder.forward(latents, timesteps, text, None);
         if let Some(residuals) = residuals {
             residuals.add_to(&mut skips, &mut mid)?;
@@ -497,7 +496,7 @@ impl Denoiser for UNet1DCondition {
                 let skip = skips.pop();
                 let joined =
                     skip.map_or_else(|| xs.shallow_clone(), |s| Tensor::cat(&[&xs, &s], 1));
-                xs = layer.forward(&joined, &time, &text);
+                xs = layer.forward(&joined, &summary.time, &text);
             }
             if let Some(conv) = &block.resample {
                 let rows = xs.size()[2] * self.config().stride;
@@ -505,7 +504,7 @@ impl Denoiser for UNet1DCondition {
             }
         }
         let xs = self.conv_out.forward(&self.conv_norm_out.forward(&xs).silu())
-            + self.gains.forward(&views, &time);
+            + self.head.forward(&summary);
         let xs = match residuals {
             Some(residuals) => residuals.add_to_prediction(xs)?,
             None => xs,

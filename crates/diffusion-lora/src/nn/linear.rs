@@ -30,11 +30,6 @@ impl Linear {
         Self::build(scope, inputs, outputs, Fill::Zeros, Some(Fill::Zeros))
     }
 
-    /// A square layer with a bias that starts by scaling what comes in.
-    pub fn identity(scope: &Scope<'_>, width: i64, scale: f64) -> Self {
-        Self::build(scope, width, width, Fill::Identity { scale }, Some(Fill::Zeros))
-    }
-
     fn build(scope: &Scope<'_>, inputs: i64, outputs: i64, fill: Fill, bias: Option<Fill>) -> Self {
         let weight = scope.parameter("weight", &[outputs, inputs], fill);
         let bias = bias.map(|fill| scope.parameter("bias", &[outputs], fill));

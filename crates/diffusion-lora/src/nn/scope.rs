@@ -33,11 +33,6 @@ pub enum Fill {
         /// The bound.
         bound: f64,
     },
-    /// A scaled identity matrix.
-    Identity {
-        /// The scale.
-        scale: f64,
-    },
     /// Normal about zero.
     Normal {
         /// Standard deviation.
@@ -109,10 +104,6 @@ impl<'a> Scope<'a> {
             Fill::Ones => self.path.ones(name, shape),
             Fill::Uniform { bound } => {
                 self.path.var_copy(name, &random::uniform(&mut rng, shape, bound))
-            }
-            Fill::Identity { scale } => {
-                let eye = Tensor::eye_m(shape[0], shape[1], tch::kind::FLOAT_CPU);
-                self.path.var_copy(name, &(eye * scale))
             }
             Fill::Normal { std } => {
                 self.path.var_copy(name, &(random::gaussian(&mut rng, shape) * std))

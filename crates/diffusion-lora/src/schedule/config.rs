@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::noise::{MAX_BETA, NoiseSchedule};
 use super::{Ddim, Ddpm, DpmSolverMultistep, EulerDiscrete, Pndm, Scheduler, UniPc};
 use crate::{Error, Result};
 
@@ -384,6 +385,31 @@ impl SchedulerConfig {
         }
     }
 
+    /// The same noise with the ratio of signal to noise amplitude divided by `factor` at every
+    /// timestep, as `trained_betas`. What many pixels or rows share is still seen through noise
+    /// that hides each of them, so large and repetitive images need more of it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the betas are not between 0 and 1, before or after.
+    ///
+    /// # Source
+    /// Hoogeboom, Heek & Salimans 2023, "simple diffusion", section 2.1.
+    pub fn shifted(self, factor: f64) -> Result<Self> {
+        let noise = NoiseSchedule::new(&self)?;
+        let mut before = 1.0;
+        let beta = |alpha: &f64| {
+            let ratio = alpha / (1.0 - alpha) / (factor * factor);
+            let shifted = ratio / (1.0 + ratio);
+            let beta = (1.0 - shifted / before).min(MAX_BETA);
+            before *= 1.0 - beta;
+            beta
+        };
+        let betas: Vec<f64> = noise.alphas_cumprod().iter().map(beta).collect();
+        let config = Self { trained_betas: Some(betas), ..self };
+        NoiseSchedule::new(&config)?;
+        Ok(config)
+    }
+
     /// Reads the text of a `scheduler_config.json`; `path` is named in errors.
     ///
     /// # Errors
@@ -466,6 +492,22 @@ mod tests {
                 config
             );
         }
+    }
+
+    #[test]
+    fn a_shift_divides_the_ratio_of_signal_to_noise() {
+        let plain = SchedulerConfig::cosine(SchedulerClass::Ddim);
+        let shifted = plain.clone().shifted(5.0).expect("betas between 0 and 1");
+        let alphas = |config| {
+            NoiseSchedule::new(config).expect("a supported schedule").alphas_cumprod().to_vec()
+        };
+        let ratio = |alpha: f64| (alpha / (1.0 - alpha)).sqrt();
+        for (before, after) in alphas(&plain).into_iter().zip(alphas(&shifted)).take(990) {
+            assert!((ratio(before) / ratio(after) - 5.0).abs() < 1e-2, "{before} {after}");
+        }
+        let text = shifted.to_json().expect("plain values");
+        let read = SchedulerConfig::from_json(&text, Path::new("test.json")).expect("own text");
+        assert_eq!(read, shifted);
     }
 
     #[test]

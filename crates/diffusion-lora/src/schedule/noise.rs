@@ -279,6 +279,9 @@ fn raw_betas(config: &SchedulerConfig) -> Result<Vec<f64>> {
     })
 }
 
+/// The largest beta of a schedule whose noise grows without bound.
+pub(super) const MAX_BETA: f64 = 0.999;
+
 /// Betas whose cumulative alphas follow a squared cosine.
 fn squared_cosine(count: usize) -> Vec<f64> {
     // The quotients must be taken in floating point: with integers all betas but the last are 0.
@@ -287,7 +290,7 @@ fn squared_cosine(count: usize) -> Vec<f64> {
         ((t + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2)
     };
     (0..count)
-        .map(|i| f64::from((1.0 - alpha_bar(i + 1) / alpha_bar(i)).min(0.999) as f32))
+        .map(|i| f64::from((1.0 - alpha_bar(i + 1) / alpha_bar(i)).min(MAX_BETA) as f32))
         .collect()
 }
 

@@ -37,6 +37,10 @@ use crate::{Error, Result};
 /// Tokens of a caption, with start and end.
 const CAPTION_TOKENS: usize = 32;
 
+/// How much more noise the base's schedule has than the plain cosine: the thousand rows of a picture share
+/// so much that its mean row shows through noise that hides every single one.
+const NOISE_SHIFT: f64 = 5.0;
+
 /// Rows of a picture that the reader of edges sees at once while it is fitted.
 const READER_ROWS: i64 = 256;
 
@@ -230,7 +234,7 @@ pub fn train_base(
         reader.save(&reader_folder)?;
     }
 
-    let scheduler = SchedulerConfig::cosine(SchedulerClass::Ddim);
+    let scheduler = SchedulerConfig::cosine(SchedulerClass::Ddim).shifted(NOISE_SHIFT)?;
     let schedule = NoiseSchedule::new(&scheduler)?;
     let mut captions = pictures.captions.clone();
     captions.sort();
