@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws losses.svg beside this file from autoencoder.csv, denoiser.csv and control.csv.
+"""Draws losses.svg beside this file from the four files of losses.
 
 Grey: the loss of every 10th step; blue: the mean of 50 steps. Logarithmic where the loss spans decades.
 """
@@ -33,8 +33,8 @@ def panel(name, left):
     ])
 
 
-names = ["autoencoder", "denoiser", "control"]
+names = ["autoencoder", "edge-reader", "denoiser", "control"]
 body = "".join(panel(n, i * WIDTH) for i, n in enumerate(names))
 (HERE / "losses.svg").write_text(
-    f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * 3}" height="{HEIGHT}" '
+    f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * len(names)}" height="{HEIGHT}" '
     f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>{body}</svg>\n')
