@@ -368,13 +368,9 @@ fn width(address: IpAddr) -> u8 {
 }
 
 fn network(word: &str) -> Option<(IpAddr, u8)> {
-    let (address, bits) = match word.split_once('/') {
-        Some((address, bits)) => (address.parse().ok()?, bits.parse().ok()?),
-        None => {
-            let address = word.parse().ok()?;
-            (address, width(address))
-        }
-    };
+    let (address, bits) = word.split_once('/').unwrap_or((word, ""));
+    let address: IpAddr = address.parse().ok()?;
+    let bits = if word.contains('/') { bits.parse().ok()? } else { width(address) };
     let spare = u32::from(width(address).checked_sub(bits)?);
     let behind = match address {
         IpAddr::V4(a) => a.to_bits().trailing_zeros(),
