@@ -199,8 +199,23 @@ fn stream_within_bound(records: usize) {
     assert!(peak <= (1 << 18) + (1 << 12), "{peak} bytes");
 }
 
+/// Where every eighth byte could start a block that ends far behind the file, the search for the
+/// next block does not move the rest of the file each time.
+fn search_is_linear() {
+    let mut file = vec![0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0];
+    file.extend([0xff; 8]);
+    file.extend([28, 0, 0, 0]);
+    let bait = [6, 0, 0, 0, 0, 0, 0xf0, 0];
+    file.extend(std::iter::repeat_n(bait, 1 << 18).flatten());
+    let start = std::time::Instant::now();
+    let saved = salvage_capture_from(&file[..], "bait").expect("a section header");
+    assert_eq!((saved.trace.len(), saved.damaged_places), (0, 1));
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
 #[test]
 fn damaged_input_gives_a_result_or_an_error_in_bounded_memory() {
+    search_is_linear();
     stream_within_bound(1_000);
     stream_within_bound(1_000_000);
     let samples = samples();
