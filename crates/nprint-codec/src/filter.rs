@@ -23,9 +23,12 @@ use std::net::IpAddr;
 ///
 /// As there, `and` and `or` bind alike and group from the left, `not` binds tighter, `&&`, `||`
 /// and `!` say the same, and a value alone takes the qualifiers of the one before it
-/// (`port 80 or 443`). Protocols and ports may be names (`proto ospf`, `port https`). Beyond it,
-/// IPv6 extension headers are walked. Packets that are not IP never match a primitive other than
-/// `less` and `greater`.
+/// (`port 80 or 443`). Protocols and ports may be names (`proto ospf`, `port https`).
+///
+/// Where it differs from libpcap: IPv6 extension headers are walked; the IP version is the packet's
+/// own, whatever the link layer announces; addresses in ARP do not count; and a primitive that asks
+/// for bytes behind the end of a cut packet is false, so that its `not` is true (libpcap then
+/// refuses the packet).
 ///
 /// # Example
 /// ```

@@ -1,6 +1,6 @@
 //! The parser: words with their column, then one function a rule of the grammar.
 
-use super::words::{TCP, UDP, Word, is_keyword, port, protocol, split};
+use super::words::{ICMP, ICMPV6, TCP, UDP, Word, is_keyword, port, protocol, split};
 use super::{Direction, Node, Test};
 use crate::{Error, IpVersion, Result};
 use std::net::IpAddr;
@@ -115,7 +115,15 @@ impl<'a> Parser<'a> {
             if !self.at_value() || matches!(protocol, Protocol::Transport(_)) {
                 return Ok(match protocol {
                     Protocol::Ip(version) => Test::Version(version),
-                    Protocol::Transport(number) => Test::Protocol { version: None, number },
+                    Protocol::Transport(number) => {
+                        // ICMP and ICMPv6 belong to one version; TCP and UDP to both.
+                        let version = match number {
+                            ICMP => Some(IpVersion::V4),
+                            ICMPV6 => Some(IpVersion::V6),
+                            _ => None,
+                        };
+                        Test::Protocol { version, number }
+                    }
                 });
             }
         }
@@ -142,8 +150,8 @@ impl<'a> Parser<'a> {
             "ip6" => Protocol::Ip(IpVersion::V6),
             "tcp" => Protocol::Transport(TCP),
             "udp" => Protocol::Transport(UDP),
-            "icmp" => Protocol::Transport(1),
-            "icmp6" => Protocol::Transport(58),
+            "icmp" => Protocol::Transport(ICMP),
+            "icmp6" => Protocol::Transport(ICMPV6),
             _ => return None,
         };
         self.at += 1;
@@ -297,6 +305,8 @@ mod tests {
         assert_eq!(grouped("port 80 or 443"), grouped("port http or port https"));
         assert_eq!(grouped("tcp src port 1 or 2"), grouped("tcp src port 1 or tcp src port 2"));
         assert_eq!(grouped("src or dst host 10.0.0.1"), grouped("10.0.0.1"));
+        assert_eq!(grouped("icmp"), grouped("ip proto icmp"));
+        assert_eq!(grouped("icmp6"), grouped("ip6 proto 58"));
         assert_eq!(grouped("  "), None);
     }
 

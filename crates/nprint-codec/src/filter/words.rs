@@ -1,9 +1,11 @@
 //! The words of the language: where they are divided, and the names of protocols and services.
 
+pub(super) const ICMP: u8 = 1;
+pub(super) const ICMPV6: u8 = 58;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 const PROTOCOLS: [(&str, u8); 14] = [
-    ("icmp", 1),
+    ("icmp", ICMP),
     ("igmp", 2),
     ("ipip", 4),
     ("tcp", TCP),
@@ -12,7 +14,7 @@ const PROTOCOLS: [(&str, u8); 14] = [
     ("gre", 47),
     ("esp", 50),
     ("ah", 51),
-    ("icmp6", 58),
+    ("icmp6", ICMPV6),
     ("ospf", 89),
     ("pim", 103),
     ("vrrp", 112),
