@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use torchlight::artefact::write_atomic;
-use torchlight::nprint_codec::{Trace, read_capture, read_capture_from};
+use torchlight::nprint_codec::{
+    CaptureReader, Error, Selection, Trace, read_capture, read_capture_from,
+};
 
 use crate::summary::Common;
 
@@ -50,6 +52,19 @@ pub fn capture(path: &Path) -> anyhow::Result<Trace> {
         return Ok(read_capture_from(std::io::stdin().lock(), "standard input")?);
     }
     Ok(read_capture(path)?)
+}
+
+/// Reads the packets that are asked for, as far as the capture can be read, and what was wrong
+/// behind that.
+pub fn capture_selected(
+    path: &Path,
+    selection: &Selection,
+) -> anyhow::Result<(Trace, Option<Error>)> {
+    if is_dash(path) {
+        let mut reader = CaptureReader::new(std::io::stdin().lock(), "standard input")?;
+        return Ok(reader.read_selected(selection));
+    }
+    Ok(CaptureReader::open(path)?.read_selected(selection))
 }
 
 /// A path for people.

@@ -2,7 +2,7 @@
 
 use crate::{
     Dissection, Header, IpVersion, Layout, LinkType, RowMut, TernaryMatrix, Trace, TransportKind,
-    dissect,
+    dissect, wireless,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -32,6 +32,10 @@ pub enum RowPolicy {
 pub fn encode(trace: &Trace, layout: &Arc<Layout>, policy: RowPolicy) -> TernaryMatrix {
     let mut matrix = TernaryMatrix::new(layout.clone());
     for packet in trace.iter() {
+        if let Some(frame) = wireless::whole_frame(trace.link_type(), policy, packet.bytes) {
+            frame.write_row(&mut matrix.push_vacant());
+            continue;
+        }
         if let Some(d) = dissect(trace.link_type(), packet.bytes).filter(|d| takes(policy, d)) {
             write_row(&mut matrix.push_vacant(), &parts(trace.link_type(), policy, &d));
         }
@@ -49,6 +53,8 @@ pub fn takes(policy: RowPolicy, d: &Dissection<'_>) -> bool {
 
 /// The bytes of one packet as `policy` sorts them into headers.
 pub(crate) struct Parts<'a> {
+    /// Radiotap and 802.11, where that is the link layer.
+    pub(crate) frame: Option<wireless::Frame<'a>>,
     ethernet: &'a [u8],
     network: (Header, &'a [u8]),
     /// Header and bytes, where the packet has a transport header with columns.
@@ -79,10 +85,14 @@ pub(crate) fn parts<'a>(link_type: LinkType, policy: RowPolicy, d: &Dissection<'
         _ => (None, d.payload),
     };
     let ethernet = if link_type == LinkType::Ethernet { d.link } else { &[] };
-    Parts { ethernet, network: (ip, d.ip), transport, payload }
+    let frame = (link_type == LinkType::Radiotap).then(|| wireless::Frame::of(d.link)).flatten();
+    Parts { frame, ethernet, network: (ip, d.ip), transport, payload }
 }
 
 pub(crate) fn write_row(row: &mut RowMut<'_>, parts: &Parts<'_>) {
+    if let Some(frame) = &parts.frame {
+        frame.write_row(row);
+    }
     row.set_header(Header::Ethernet, parts.ethernet);
     row.set_header(parts.network.0, parts.network.1);
     if let Some((header, bytes)) = parts.transport {

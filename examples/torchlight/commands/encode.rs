@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use regex::Regex;
 use torchlight::nprint_codec::{
-    CsvIndex, CsvOptions, Header, Layout, RowPolicy, Trace, encode, write_csv,
+    CsvIndex, CsvOptions, Header, Layout, PacketFilter, RowPolicy, Selection, encode, write_csv,
 };
 use torchlight::trace_image::{Canvas, Palette, render};
 use torchlight::{Problem, stem};
 
+use crate::columns::NamePattern;
 use crate::files::{self, output_of, shown};
 use crate::npy::to_npy;
 use crate::summary::{Common, Summary};
@@ -20,13 +20,13 @@ use crate::summary::{Common, Summary};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: torchlight encode trace.pcap --headers ipv4,tcp,udp -o trace.csv")]
 pub struct Encode {
-    /// Captures (pcap, pcapng, gzip of either); `-` is standard input
+    /// Captures (pcap, pcapng; gzip, zstd or xz of either); `-` is standard input
     #[arg(required = true)]
     captures: Vec<PathBuf>,
     /// File, or folder for several captures; `-` is standard output
     #[arg(short, long, default_value = "-")]
     output: PathBuf,
-    /// Columns: eth, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
+    /// Columns: radiotap, wlan, eth, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
     #[arg(long, value_delimiter = ',', conflicts_with = "layout")]
     headers: Vec<String>,
     /// A named layout
@@ -44,15 +44,18 @@ pub struct Encode {
     /// Number printed for vacant cells
     #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
     fill: i8,
-    /// Only the first packets
+    /// Only the first packets, of those that --select takes
     #[arg(long, value_name = "N")]
     max_packets: Option<usize>,
-    /// Only packets that an expression takes (not there yet)
-    #[arg(long, value_name = "EXPR")]
-    select: Option<String>,
-    /// Leave out columns whose whole name matches (CSV)
+    /// Only packets that an expression takes, in tcpdump's words: 'tcp port 80 and net 10.0.0.0/8'
+    #[arg(long, value_name = "EXPR", value_parser = PacketFilter::parse)]
+    select: Option<PacketFilter>,
+    /// Leave out columns whose whole name matches, look-ahead included (CSV)
     #[arg(long, value_name = "REGEX")]
     drop: Option<String>,
+    /// Only columns whose whole name matches (CSV)
+    #[arg(long, value_name = "REGEX")]
+    keep: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -94,9 +97,6 @@ enum Time {
 impl Encode {
     /// Does it.
     pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
-        if self.select.is_some() {
-            bail!("--select is not there yet");
-        }
         if self.format == Format::Parquet {
             bail!("--format parquet is not there yet; csv, npy and png are");
         }
@@ -140,9 +140,14 @@ impl Encode {
         layout: &Arc<Layout>,
         options: &CsvOptions,
     ) -> anyhow::Result<(Vec<u8>, usize)> {
-        let mut trace: Trace = files::capture(path)?;
-        if let Some(packets) = self.max_packets {
-            trace.truncate(packets);
+        let selection = Selection {
+            filter: self.select.clone(),
+            max_packets: self.max_packets,
+            ..Selection::default()
+        };
+        let (trace, damage) = files::capture_selected(path, &selection)?;
+        if let Some(damage) = damage {
+            return Err(damage.into());
         }
         if self.format == Format::Csv {
             let mut bytes = Vec::new();
@@ -172,7 +177,8 @@ impl Encode {
                 "tcp" => headers.push(Header::Tcp),
                 "udp" => headers.push(Header::Udp),
                 "icmp" => headers.push(Header::Icmp),
-                "radiotap" | "wlan" => bail!("--headers {name} is not there yet"),
+                "radiotap" => headers.push(Header::Radiotap),
+                "wlan" => headers.push(Header::Wlan),
                 other => {
                     let bytes = other.strip_prefix("payload=");
                     let bytes =
@@ -200,8 +206,19 @@ impl Encode {
             fill: self.fill,
             ..CsvOptions::default()
         };
-        let Some(expression) = &self.drop else { return Ok(options) };
-        let regex = Regex::new(&format!("^(?:{expression})$")).context("--drop")?;
-        Ok(options.dropping(layout, |name| regex.is_match(name)))
+        if self.drop.is_none() && self.keep.is_none() {
+            return Ok(options);
+        }
+        if self.format != Format::Csv {
+            bail!("--drop and --keep choose columns of CSV; other formats hold whole layouts");
+        }
+        let pattern =
+            |expression: &Option<String>| expression.as_deref().map(NamePattern::new).transpose();
+        let (drop, keep) =
+            (pattern(&self.drop).context("--drop")?, pattern(&self.keep).context("--keep")?);
+        Ok(options.dropping(layout, |name| {
+            drop.as_ref().is_some_and(|drop| drop.matches(name))
+                || keep.as_ref().is_some_and(|keep| !keep.matches(name))
+        }))
     }
 }

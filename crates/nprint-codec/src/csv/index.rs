@@ -1,7 +1,7 @@
 //! The index column: what names a row.
 
 use crate::encode::Parts;
-use crate::{Dissection, Header, IpVersion, Row, ipv4, ipv6, tcp, udp};
+use crate::{Dissection, Header, IpVersion, Row, ipv4, ipv6, tcp, udp, wireless};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What stands in the first column of the CSV.
@@ -19,7 +19,8 @@ pub enum CsvIndex {
     DestinationPort,
     /// `flow`, `-O 4`: addresses, ports and protocol of this packet, joined by `_`.
     Flow,
-    /// `tx_mac`, `-O 5`: transmitter of an 802.11 frame; `NULL` for all that is read here.
+    /// `tx_mac`, `-O 5`: transmitter of an 802.11 frame, `None` for kinds of frames that have
+    /// none; `NULL` for other link layers.
     TransmitterMac,
     /// No index column (nPrint always has one).
     None,
@@ -58,6 +59,7 @@ pub(super) struct RowKey {
     source_port: Option<u16>,
     destination_port: Option<u16>,
     protocol: Option<&'static str>,
+    transmitter: Option<String>,
 }
 
 impl RowKey {
@@ -74,7 +76,20 @@ impl RowKey {
             _ => (None, &[][..]),
         };
         let port = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-        Self { source, destination, source_port: port(0), destination_port: port(2), protocol }
+        Self {
+            source,
+            destination,
+            source_port: port(0),
+            destination_port: port(2),
+            protocol,
+            ..parts.frame.as_ref().map_or_else(Self::default, Self::of_frame)
+        }
+    }
+
+    pub(super) fn of_frame(frame: &wireless::Frame<'_>) -> Self {
+        let mac = frame.transmitter().map(|m| m.map(|byte| format!("{byte:02x}")).join(":"));
+        let none = frame.has_no_transmitter().then(|| "None".to_owned());
+        Self { transmitter: mac.or(none), ..Self::default() }
     }
 
     pub(super) fn of_row(row: &Row<'_>) -> Self {
@@ -94,6 +109,7 @@ impl RowKey {
             source_port: row.get(ports.0).map(|p| p as u16),
             destination_port: row.get(ports.1).map(|p| p as u16),
             protocol,
+            ..Self::default()
         }
     }
 
@@ -112,7 +128,7 @@ impl RowKey {
                 or_null(self.destination_port),
                 or_null(self.protocol)
             ),
-            CsvIndex::TransmitterMac => or_null::<u8>(None),
+            CsvIndex::TransmitterMac => or_null(self.transmitter.as_ref()),
             CsvIndex::None => String::new(),
         }
     }

@@ -7,6 +7,7 @@
 use super::index::RowKey;
 use super::{CsvOptions, MICROSECONDS, RELATIVE_TIME, SECONDS, names};
 use crate::encode::{parts, write_row};
+use crate::wireless::whole_frame;
 use crate::{Error, Layout, Result, Row, TernaryMatrix, Trace, dissect, takes};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -44,6 +45,13 @@ pub fn write_csv(
     let mut lines = Lines::new(writer, layout, options).map_err(failed)?;
     let mut matrix = TernaryMatrix::vacant(layout.clone(), 1);
     for packet in trace.iter().take(options.max_packets.unwrap_or(usize::MAX)) {
+        if let Some(frame) = whole_frame(trace.link_type(), options.policy, packet.bytes) {
+            matrix.truncate(0);
+            frame.write_row(&mut matrix.push_vacant());
+            let key = RowKey::of_frame(&frame);
+            lines.write(&key, packet.time_ns, &matrix.row(0)).map_err(failed)?;
+            continue;
+        }
         let Some(d) = dissect(trace.link_type(), packet.bytes) else { continue };
         if !takes(options.policy, &d) {
             continue;
