@@ -1,8 +1,12 @@
 //! Captures to matrices.
+//!
+//! Representation: the value plane *is* the header bytes, so a row is a few copies of byte runs,
+//! a word at a time, into vacant words; nothing looks at bits and nothing is allocated per
+//! packet (`tests/allocations.rs`). Bench: `encode/*`.
 
 use crate::{
-    Dissection, Header, IpVersion, Layout, LinkType, RowMut, TernaryMatrix, Trace, TransportKind,
-    dissect,
+    Dissection, Header, IpVersion, Layout, LinkType, Row, RowMut, TernaryMatrix, Trace,
+    TransportKind, dissect,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -31,12 +35,67 @@ pub enum RowPolicy {
 /// ```
 pub fn encode(trace: &Trace, layout: &Arc<Layout>, policy: RowPolicy) -> TernaryMatrix {
     let mut matrix = TernaryMatrix::new(layout.clone());
+    encode_into(&mut matrix, trace, policy);
+    matrix
+}
+
+/// Appends the rows of `trace` to `matrix`, whose memory grows at most once. A matrix that is
+/// [cleared](TernaryMatrix::clear) and filled again allocates nothing.
+pub fn encode_into(matrix: &mut TernaryMatrix, trace: &Trace, policy: RowPolicy) {
+    matrix.reserve(trace.len());
     for packet in trace.iter() {
         if let Some(d) = dissect(trace.link_type(), packet.bytes).filter(|d| takes(policy, d)) {
             write_row(&mut matrix.push_vacant(), &parts(trace.link_type(), policy, &d));
         }
     }
-    matrix
+}
+
+/// Encodes packets one at a time, in the memory of one row.
+///
+/// # Example
+/// ```
+/// use nprint_codec::{Layout, LinkType, RowEncoder, RowPolicy, ipv4};
+/// let mut encoder = RowEncoder::new(&Layout::reference(), RowPolicy::default());
+/// let packet = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+/// let row = encoder.encode(LinkType::RawIp, &packet).expect("an IPv4 packet");
+/// assert_eq!(row.get(ipv4::TTL), Some(64));
+/// assert!(encoder.encode(LinkType::RawIp, &[]).is_none());
+/// ```
+#[derive(Debug, Clone)]
+pub struct RowEncoder {
+    policy: RowPolicy,
+    row: TernaryMatrix,
+}
+
+impl RowEncoder {
+    /// An encoder of the packets that `policy` takes.
+    pub fn new(layout: &Arc<Layout>, policy: RowPolicy) -> Self {
+        Self { policy, row: TernaryMatrix::vacant(layout.clone(), 1) }
+    }
+
+    /// The columns.
+    pub fn layout(&self) -> &Arc<Layout> {
+        self.row.layout()
+    }
+
+    /// The row of one packet, its bytes from the link layer on; `None` where the policy has no
+    /// row for it.
+    pub fn encode(&mut self, link_type: LinkType, packet: &[u8]) -> Option<Row<'_>> {
+        self.encode_parts(link_type, packet).map(|(row, ..)| row)
+    }
+
+    /// The row, and what it was made of.
+    pub(crate) fn encode_parts<'p>(
+        &mut self,
+        link_type: LinkType,
+        packet: &'p [u8],
+    ) -> Option<(Row<'_>, Dissection<'p>, Parts<'p>)> {
+        let dissection = dissect(link_type, packet).filter(|d| takes(self.policy, d))?;
+        let parts = parts(link_type, self.policy, &dissection);
+        self.row.clear();
+        write_row(&mut self.row.push_vacant(), &parts);
+        Some((self.row.row(0), dissection, parts))
+    }
 }
 
 /// Whether `policy` makes a row of this packet.
@@ -47,7 +106,7 @@ pub fn takes(policy: RowPolicy, d: &Dissection<'_>) -> bool {
     }
 }
 
-/// The bytes of one packet as `policy` sorts them into headers.
+/// The bytes of one packet as a policy sorts them into headers.
 pub(crate) struct Parts<'a> {
     ethernet: &'a [u8],
     network: (Header, &'a [u8]),
@@ -56,7 +115,7 @@ pub(crate) struct Parts<'a> {
     payload: &'a [u8],
 }
 
-pub(crate) fn parts<'a>(link_type: LinkType, policy: RowPolicy, d: &Dissection<'a>) -> Parts<'a> {
+fn parts<'a>(link_type: LinkType, policy: RowPolicy, d: &Dissection<'a>) -> Parts<'a> {
     let ip = match d.version {
         IpVersion::V4 => Header::Ipv4,
         IpVersion::V6 => Header::Ipv6,
@@ -82,11 +141,16 @@ pub(crate) fn parts<'a>(link_type: LinkType, policy: RowPolicy, d: &Dissection<'
     Parts { ethernet, network: (ip, d.ip), transport, payload }
 }
 
-pub(crate) fn write_row(row: &mut RowMut<'_>, parts: &Parts<'_>) {
-    row.set_header(Header::Ethernet, parts.ethernet);
-    row.set_header(parts.network.0, parts.network.1);
-    if let Some((header, bytes)) = parts.transport {
-        row.set_header(header, bytes);
+/// Fills a vacant row.
+fn write_row(row: &mut RowMut<'_>, parts: &Parts<'_>) {
+    for segment in row.layout().segments() {
+        let bytes = match (segment.header, parts.network, parts.transport) {
+            (Header::Ethernet, ..) => parts.ethernet,
+            (Header::Payload, ..) => parts.payload,
+            (header, (network, bytes), _) if header == network => bytes,
+            (header, _, Some((transport, bytes))) if header == transport => bytes,
+            _ => continue,
+        };
+        row.fill_segment(segment, bytes);
     }
-    row.set_header(Header::Payload, parts.payload);
 }

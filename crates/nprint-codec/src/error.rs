@@ -61,6 +61,24 @@ pub enum Error {
         /// Number of confidences.
         found: usize,
     },
+    /// Cells that make no whole rows.
+    #[error("{found} cells make no whole rows of {columns} columns")]
+    CellCount {
+        /// Width of a row.
+        columns: usize,
+        /// Number of cells.
+        found: usize,
+    },
+    /// A number that is no cell.
+    #[error("row {row}, column {column}: {found}, expected -1, 0 or 1")]
+    CellValue {
+        /// The row, from 1.
+        row: usize,
+        /// The column, from 1.
+        column: usize,
+        /// The number.
+        found: i8,
+    },
     /// The operating system refused to read or write.
     #[error("cannot {action} {file}: {source}")]
     Io {

@@ -19,11 +19,11 @@ pub use capture::{
 };
 pub use checksum::Checksum;
 pub use csv::{
-    CsvIndex, CsvOptions, CsvTable, read_csv, read_csv_from, write_csv, write_matrix_csv,
+    CsvIndex, CsvOptions, CsvTable, CsvWriter, read_csv, read_csv_from, write_csv, write_matrix_csv,
 };
-pub use decode::decode;
+pub use decode::{RowDecoder, decode};
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
-pub use encode::{RowPolicy, encode, takes};
+pub use encode::{RowEncoder, RowPolicy, encode, encode_into, takes};
 pub use error::{Error, Place, Result};
 pub use field::{Field, Header, ethernet, icmp, ipv4, ipv6, payload, tcp, udp};
 pub use layout::{Layout, Segment};

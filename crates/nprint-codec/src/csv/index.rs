@@ -1,5 +1,6 @@
 //! The index column: what names a row.
 
+use super::line::LineBuffer;
 use crate::encode::Parts;
 use crate::{Dissection, Header, IpVersion, Row, ipv4, ipv6, tcp, udp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -80,7 +81,11 @@ impl RowKey {
     pub(super) fn of_row(row: &Row<'_>) -> Self {
         let is_v4 = row.has(Header::Ipv4);
         let address = |four, six| {
-            if is_v4 { v4(Some(&row.bytes(four))) } else { v6(Some(&row.bytes(six))) }
+            if is_v4 {
+                row.byte_array::<4>(four).map(IpAddr::from)
+            } else {
+                row.byte_array::<16>(six).map(IpAddr::from)
+            }
         };
         let (protocol, ports) = if row.has(Header::Tcp) {
             (Some("TCP"), (tcp::SOURCE_PORT, tcp::DESTINATION_PORT))
@@ -97,23 +102,26 @@ impl RowKey {
         }
     }
 
-    /// The text of the index column, nothing for [`CsvIndex::None`].
-    pub(super) fn text(&self, index: CsvIndex) -> String {
+    /// Writes the text of the index column, nothing for [`CsvIndex::None`].
+    pub(super) fn write(&self, index: CsvIndex, line: &mut LineBuffer) {
         match index {
-            CsvIndex::SourceAddress => address_text(self.source),
-            CsvIndex::DestinationAddress => address_text(self.destination),
-            CsvIndex::SourcePort => or_null(self.source_port),
-            CsvIndex::DestinationPort => or_null(self.destination_port),
-            CsvIndex::Flow => format!(
-                "{}_{}_{}_{}_{}",
-                address_text(self.source),
-                address_text(self.destination),
-                or_null(self.source_port),
-                or_null(self.destination_port),
-                or_null(self.protocol)
-            ),
-            CsvIndex::TransmitterMac => or_null::<u8>(None),
-            CsvIndex::None => String::new(),
+            CsvIndex::SourceAddress => write_address(self.source, line),
+            CsvIndex::DestinationAddress => write_address(self.destination, line),
+            CsvIndex::SourcePort => write_port(self.source_port, line),
+            CsvIndex::DestinationPort => write_port(self.destination_port, line),
+            CsvIndex::Flow => {
+                write_address(self.source, line);
+                line.push(b"_");
+                write_address(self.destination, line);
+                line.push(b"_");
+                write_port(self.source_port, line);
+                line.push(b"_");
+                write_port(self.destination_port, line);
+                line.push(b"_");
+                line.push(self.protocol.map_or(NULL, str::as_bytes));
+            }
+            CsvIndex::TransmitterMac => line.push(NULL),
+            CsvIndex::None => {}
         }
     }
 }
@@ -126,38 +134,19 @@ fn v6(bytes: Option<&[u8]>) -> Option<IpAddr> {
     <[u8; 16]>::try_from(bytes?).ok().map(|b| Ipv6Addr::from(b).into())
 }
 
-fn or_null<T: ToString>(value: Option<T>) -> String {
-    value.map_or_else(|| "NULL".to_owned(), |v| v.to_string())
-}
+const NULL: &[u8] = b"NULL";
 
-/// As the C library's `inet_ntop` prints: unlike Rust's `Display`, an IPv4-compatible address is
-/// dotted.
-fn address_text(address: Option<IpAddr>) -> String {
-    match address {
-        Some(IpAddr::V6(v6)) if v6.segments()[..6] == [0; 6] && v6.segments()[6] != 0 => {
-            let [.., a, b, c, d] = v6.octets();
-            format!("::{a}.{b}.{c}.{d}")
-        }
-        other => or_null(other),
+fn write_port(port: Option<u16>, line: &mut LineBuffer) {
+    match port {
+        Some(port) => line.push_integer(port.into()),
+        None => line.push(NULL),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_as_inet_ntop_prints_them() {
-        for (address, text) in [
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.1"),
-            ("::c000:201", "::192.0.2.1"),
-            ("::1", "::1"),
-            ("::", "::"),
-            ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
-            ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
-        ] {
-            let parsed: IpAddr = address.parse().expect("an address");
-            assert_eq!(address_text(Some(parsed)), text);
-        }
+fn write_address(address: Option<IpAddr>, line: &mut LineBuffer) {
+    match address {
+        Some(IpAddr::V4(v4)) => line.push_v4(v4),
+        Some(IpAddr::V6(v6)) => line.push_v6(v6),
+        None => line.push(NULL),
     }
 }
