@@ -204,7 +204,7 @@ proptest! {
                 }
             }
         }
-        let layout = Arc::new(Layout::with_payload(&Header::WIRE_ORDER, 40).expect("fits"));
+        let layout = Arc::new(Layout::with_payload(&Header::WIRE_ORDER, 100).expect("fits"));
         let matrix = encode(&trace, &layout, RowPolicy::NPrint);
         let decoded = decode(&matrix, &[]);
         let taken = trace.iter().filter(|packet| {
