@@ -1,12 +1,13 @@
 //! The codec on the sample captures, each path beside its naive twin (`*_before`) and beside the
-//! copy or table expansion that it cannot be faster than (`*_bound`), in one run:
+//! copy or table expansion that it cannot be faster than (`*_bound`), in one run and in CPU time:
 //! `cargo bench --bench codec`.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
+mod cpu_time;
 #[path = "../crates/nprint-codec/tests/twin/mod.rs"]
 mod twin;
 
-use criterion::measurement::WallTime;
+use cpu_time::CpuTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use nprint_codec::{
     CsvOptions, Header, Layout, RowEncoder, RowPolicy, TernaryMatrix, Trace, decode, dissect,
@@ -18,6 +19,7 @@ use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// More rows than the caches hold.
 const ROWS: usize = 16_384;
@@ -55,12 +57,16 @@ fn null() -> Box<dyn Write> {
 
 /// `before`, `now` and the bound of one path.
 struct Bench<'a, 'c> {
-    group: &'a mut BenchmarkGroup<'c, WallTime>,
+    group: &'a mut BenchmarkGroup<'c, CpuTime>,
     name: &'a str,
     id: &'a str,
 }
 
-impl Bench<'_, '_> {
+impl<'a, 'c> Bench<'a, 'c> {
+    fn new(group: &'a mut BenchmarkGroup<'c, CpuTime>, name: &'a str, id: &'a str) -> Self {
+        Self { group, name, id }
+    }
+
     fn now<T>(&mut self, mut run: impl FnMut() -> T) -> &mut Self {
         self.group.bench_function(format!("{}/{}", self.name, self.id), |b| b.iter(&mut run));
         self
@@ -75,19 +81,21 @@ impl Bench<'_, '_> {
 
     /// Copies `bytes` bytes.
     fn copy_bound(&mut self, bytes: usize) {
+        let id = format!("{}_bound/{}/{bytes}", self.name, self.id);
         let (source, mut target) = (vec![1_u8; bytes], vec![0; bytes]);
-        self.group.bench_function(format!("{}_bound/{bytes}", self.name), |b| {
+        self.group.bench_function(id, |b| {
             b.iter(|| black_box(&mut target[..]).copy_from_slice(black_box(&source)));
         });
     }
 
     /// Expands bytes to `N` bytes each by a table, `bytes` of them into `chunk` bytes of memory.
     fn table_bound<const N: usize>(&mut self, bytes: usize, chunk: usize) {
+        let id = format!("{}_bound/{}/{bytes}", self.name, self.id);
         let table: Vec<[u8; N]> = (0..=255_u8).map(|byte| [byte; N]).collect();
         let table: &[[u8; N]; 256] = table.as_slice().try_into().expect("256 entries");
         let source: Vec<u8> = (0..bytes.div_ceil(N)).map(|i| i as u8).collect();
         let mut target = vec![[0; N]; chunk.min(bytes).div_ceil(N)];
-        self.group.bench_function(format!("{}_bound/{bytes}", self.name), |b| {
+        self.group.bench_function(id, |b| {
             b.iter(|| {
                 for source in black_box(&source).chunks(target.len()) {
                     for (slot, byte) in target.iter_mut().zip(source) {
@@ -100,28 +108,29 @@ impl Bench<'_, '_> {
     }
 }
 
-fn codec(c: &mut Criterion) {
+fn codec(c: &mut Criterion<CpuTime>) {
     let trace = trace();
     let mut group = c.benchmark_group("codec");
     group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     for layout in [Layout::reference(), Arc::new(Layout::of_headers(&Header::ALL))] {
         let matrix = encode(&trace, &layout, POLICY);
         let id = format!("{}x{}", matrix.rows(), matrix.columns());
-        let mut bench = |name| Bench { group: &mut group, name, id: &id };
 
         let mut planes = TernaryMatrix::new(layout.clone());
-        bench("encode")
+        Bench::new(&mut group, "encode", &id)
             .now(|| {
                 planes.clear();
                 encode_into(&mut planes, black_box(&trace), POLICY);
             })
             .before(|| twin::matrix::encode(black_box(&trace), &layout, POLICY))
             .copy_bound(16 * layout.words() * ROWS);
-        bench("encode_fresh").now(|| encode(black_box(&trace), &layout, POLICY));
+        Bench::new(&mut group, "encode_fresh", &id)
+            .now(|| encode(black_box(&trace), &layout, POLICY));
 
         let (mut encoder, mut cells) =
             (RowEncoder::new(&layout, POLICY), vec![0; ROWS * matrix.columns()]);
-        bench("encode_to_i8")
+        Bench::new(&mut group, "encode_to_i8", &id)
             .now(|| {
                 let mut rows = cells.chunks_exact_mut(matrix.columns());
                 for packet in trace.iter() {
@@ -136,14 +145,14 @@ fn codec(c: &mut Criterion) {
             })
             .table_bound::<8>(ROWS * matrix.columns(), usize::MAX);
         let mut twin = matrix.clone();
-        bench("from_i8")
+        Bench::new(&mut group, "from_i8", &id)
             .now(|| TernaryMatrix::from_i8(layout.clone(), black_box(&cells)))
             .before(|| twin::matrix::from_i8(&mut twin, black_box(&cells)));
 
         let decoded = decode(&matrix, &[]);
         let bytes = decoded.iter().map(|p| p.bytes.len()).sum();
         let mut pcap = Vec::new();
-        bench("decode_to_pcap")
+        Bench::new(&mut group, "decode_to_pcap", &id)
             .now(|| {
                 pcap.clear();
                 write_capture_to(&mut pcap, &decode(black_box(&matrix), &[]))
@@ -153,19 +162,18 @@ fn codec(c: &mut Criterion) {
                 write_capture_to(&mut pcap, &twin::matrix::decode(black_box(&matrix), &[]))
             })
             .copy_bound(bytes);
-        bench("decode").now(|| decode(black_box(&matrix), &[]));
+        Bench::new(&mut group, "decode", &id).now(|| decode(black_box(&matrix), &[]));
 
         let options = CsvOptions::default();
         let mut csv = Vec::new();
         write_csv(&mut csv, &trace, &layout, &options).expect("memory takes everything");
         let mut out = null();
-        bench("csv_write")
+        Bench::new(&mut group, "csv_write", &id)
             .now(|| write_csv(&mut out, black_box(&trace), &layout, &options))
             .before(|| twin::csv::write_csv(null(), black_box(&trace), &layout, &options))
             .table_bound::<16>(csv.len(), 1 << 17);
         group.throughput(Throughput::Bytes(csv.len() as u64));
-        let id = format!("{}x{}", matrix.rows(), matrix.columns());
-        Bench { group: &mut group, name: "csv_read", id: &id }
+        Bench::new(&mut group, "csv_read", &id)
             .now(|| read_csv_from(black_box(&csv[..]), "memory"))
             .before(|| twin::csv::read_csv(black_box(&csv), &layout))
             .copy_bound(csv.len());
@@ -183,5 +191,9 @@ fn codec(c: &mut Criterion) {
     files.finish();
 }
 
-criterion_group!(benches, codec);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = codec
+}
 criterion_main!(benches);
