@@ -10,9 +10,9 @@ mod twin;
 use cpu_time::CpuTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use nprint_codec::{
-    CsvOptions, Header, Layout, RowEncoder, RowPolicy, TernaryMatrix, Trace, decode, dissect,
-    encode, encode_into, read_capture, read_capture_from, read_csv_from, takes, write_capture_to,
-    write_csv,
+    CsvOptions, Header, Layout, RowEncoder, RowPolicy, TernaryMatrix, Trace, decode, decode_into,
+    dissect, encode, encode_into, read_capture, read_capture_from, read_csv_from, takes,
+    write_capture_to, write_csv,
 };
 use std::fs::File;
 use std::hint::black_box;
@@ -151,18 +151,21 @@ fn codec(c: &mut Criterion<CpuTime>) {
 
         let decoded = decode(&matrix, &[]);
         let bytes = decoded.iter().map(|p| p.bytes.len()).sum();
-        let mut pcap = Vec::new();
+        let (mut pcap, mut reused) = (Vec::new(), decoded.clone());
         Bench::new(&mut group, "decode_to_pcap", &id)
             .now(|| {
                 pcap.clear();
-                write_capture_to(&mut pcap, &decode(black_box(&matrix), &[]))
+                decode_into(&mut reused, black_box(&matrix), &[]);
+                write_capture_to(&mut pcap, &reused)
             })
             .before(|| {
                 let mut pcap = Vec::new();
                 write_capture_to(&mut pcap, &twin::matrix::decode(black_box(&matrix), &[]))
             })
             .copy_bound(bytes);
-        Bench::new(&mut group, "decode", &id).now(|| decode(black_box(&matrix), &[]));
+        Bench::new(&mut group, "decode", &id)
+            .now(|| decode_into(&mut reused, black_box(&matrix), &[]));
+        Bench::new(&mut group, "decode_fresh", &id).now(|| decode(black_box(&matrix), &[]));
 
         let options = CsvOptions::default();
         let mut csv = Vec::new();

@@ -34,15 +34,25 @@ const ETHERNET_BYTES: usize = 14;
 /// assert_eq!(trace.packet(0).bytes.len(), 28);
 /// ```
 pub fn decode(matrix: &TernaryMatrix, times_ns: &[i64]) -> Trace {
-    let mut decoder = RowDecoder::new(matrix.layout());
+    let decoder = RowDecoder::new(matrix.layout());
     let mut trace = Trace::new(decoder.link_type());
-    for (index, row) in matrix.iter().enumerate() {
-        if let Some(bytes) = decoder.decode(&row) {
-            let time_ns = times_ns.get(index).or(times_ns.last()).copied().unwrap_or(0);
-            trace.push(time_ns, bytes, bytes.len() as u32);
-        }
-    }
+    append(decoder, &mut trace, matrix, times_ns);
     trace
+}
+
+/// Replaces the packets and the link type of `trace` by those that [`decode`] gives, in the same
+/// memory.
+pub fn decode_into(trace: &mut Trace, matrix: &TernaryMatrix, times_ns: &[i64]) {
+    let decoder = RowDecoder::new(matrix.layout());
+    trace.restart(decoder.link_type());
+    append(decoder, trace, matrix, times_ns);
+}
+
+fn append(mut decoder: RowDecoder, trace: &mut Trace, matrix: &TernaryMatrix, times_ns: &[i64]) {
+    for (index, row) in matrix.iter().enumerate() {
+        let time_ns = times_ns.get(index).or(times_ns.last()).copied().unwrap_or(0);
+        trace.push_with(time_ns, |buffer| decoder.append(&row, buffer));
+    }
 }
 
 /// Decodes rows one at a time, as [`decode`] does, in the memory of one packet.
@@ -95,32 +105,41 @@ impl RowDecoder {
     /// # Panics
     /// When the row is shorter than the decoder's layout, as slices do.
     pub fn decode(&mut self, row: &Row<'_>) -> Option<&[u8]> {
-        copy_bytes(row.value_words(), &mut self.value);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        let is_packet = self.append(row, &mut bytes);
+        self.bytes = bytes;
+        is_packet.then_some(&self.bytes)
+    }
+
+    /// Appends the packet of `row`, and returns whether it has one.
+    fn append(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> bool {
         let present = row.present_words();
-        self.bytes.clear();
-        if self.link_type == LinkType::Ethernet {
-            if self.ethernet.append(present, &self.value, &mut self.bytes) == 0 {
-                let [ip, ..] = &self.packet;
-                let ethertype = if ip.is_present(present) { [0x08, 0x00] } else { [0x86, 0xdd] };
-                self.bytes.extend_from_slice(&[0; 12]);
-                self.bytes.extend_from_slice(&ethertype);
-            }
-            self.bytes.resize(ETHERNET_BYTES, 0);
+        let [v4, v6, above @ ..] = &self.packet;
+        if !v4.is_present(present) && !v6.is_present(present) {
+            return false;
         }
-        let start = self.bytes.len();
-        for (at, header) in self.packet.iter().enumerate() {
-            header.append(present, &self.value, &mut self.bytes);
-            if at == 1 && self.bytes.len() == start {
-                return None;
+        copy_bytes(row.value_words(), &mut self.value);
+        if self.link_type == LinkType::Ethernet {
+            let start = out.len();
+            if self.ethernet.append(present, &self.value, out) == 0 {
+                let ethertype = if v4.is_present(present) { [0x08, 0x00] } else { [0x86, 0xdd] };
+                out.extend_from_slice(&[0; 12]);
+                out.extend_from_slice(&ethertype);
             }
+            out.resize(start + ETHERNET_BYTES, 0);
+        }
+        let start = out.len();
+        for header in [v4, v6].into_iter().chain(above) {
+            header.append(present, &self.value, out);
         }
         let total = match (row.get(ipv4::TOTAL_LENGTH), row.get(ipv6::PAYLOAD_LENGTH)) {
             (Some(total), _) => total as usize,
             (None, Some(payload)) => 40 + payload as usize,
             (None, None) => 0,
         };
-        self.bytes.resize(self.bytes.len().max(start + total), 0);
-        Some(&self.bytes)
+        out.resize(out.len().max(start + total), 0);
+        true
     }
 }
 

@@ -21,7 +21,7 @@ pub use checksum::Checksum;
 pub use csv::{
     CsvIndex, CsvOptions, CsvTable, CsvWriter, read_csv, read_csv_from, write_csv, write_matrix_csv,
 };
-pub use decode::{RowDecoder, decode};
+pub use decode::{RowDecoder, decode, decode_into};
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
 pub use encode::{RowEncoder, RowPolicy, encode, encode_into, takes};
 pub use error::{Error, Place, Result};

@@ -4,7 +4,7 @@ mod twin;
 
 use nprint_codec::{
     CsvIndex, CsvOptions, Header, Layout, LinkType, RowDecoder, RowEncoder, RowPolicy,
-    TernaryMatrix, Trace, decode, encode, encode_into, ipv4, read_csv_from, write_csv,
+    TernaryMatrix, Trace, decode, decode_into, encode, encode_into, ipv4, read_csv_from, write_csv,
     write_matrix_csv,
 };
 use proptest::prelude::*;
@@ -176,6 +176,11 @@ proptest! {
     fn decoding_is_its_naive_twin(matrix in matrices(), times in prop::collection::vec(any::<i64>(), 0..4)) {
         let decoded = decode(&matrix, &times);
         prop_assert_eq!(&decoded, &twin::matrix::decode(&matrix, &times));
+        let mut again = Trace::new(LinkType::Null);
+        for _ in 0..2 {
+            decode_into(&mut again, &matrix, &times);
+            prop_assert_eq!(&again, &decoded);
+        }
         let mut decoder = RowDecoder::new(matrix.layout());
         let mut packets = decoded.iter();
         for row in matrix.iter() {

@@ -114,7 +114,8 @@ fn gather(cells: &[i8]) -> Result<(u64, u64), usize> {
     for (group, eight) in eights.iter().chain(tail).enumerate() {
         let word = u64::from_le_bytes(eight.map(i8::cast_unsigned));
         let vacant = (word >> 7) & LOW_BITS;
-        if (word ^ (vacant * 0xff)) & !LOW_BITS != 0 {
+        // Bits 1 to 7 are the sign; bit 0 is set under it.
+        if (word ^ (vacant * 0xff)) & !LOW_BITS | vacant & !word != 0 {
             let wrong = eight.iter().position(|cell| !(-1..=1).contains(cell));
             return Err(8 * group + wrong.unwrap_or(0));
         }
