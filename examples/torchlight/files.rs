@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use torchlight::artefact::write_atomic;
-use torchlight::nprint_codec::{Trace, read_capture, read_capture_from};
+use torchlight::nprint_codec::{
+    Error, Trace, read_capture, read_capture_from, read_capture_lossy, read_capture_lossy_from,
+};
 
 use crate::summary::Common;
 
@@ -50,6 +52,14 @@ pub fn capture(path: &Path) -> anyhow::Result<Trace> {
         return Ok(read_capture_from(std::io::stdin().lock(), "standard input")?);
     }
     Ok(read_capture(path)?)
+}
+
+/// Reads a capture as far as it can be read, and what was wrong behind that.
+pub fn capture_lossy(path: &Path) -> anyhow::Result<(Trace, Option<Error>)> {
+    if is_dash(path) {
+        return Ok(read_capture_lossy_from(std::io::stdin().lock(), "standard input")?);
+    }
+    Ok(read_capture_lossy(path)?)
 }
 
 /// A path for people.

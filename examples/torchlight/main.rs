@@ -5,6 +5,7 @@
 //! Ctrl-C (the same command goes on).
 
 mod bars;
+mod columns;
 mod commands;
 mod files;
 mod nprint;

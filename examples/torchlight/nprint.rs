@@ -1,97 +1,169 @@
 //! `nprint`: the C++ tool's command line.
 
-use std::io::{BufWriter, Write as _};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use regex::Regex;
 use torchlight::artefact::write_atomic;
 use torchlight::nprint_codec::{
-    Layout, NprintArgs, decode, read_csv, read_csv_from, write_capture, write_csv,
+    CsvOptions, Header, HeaderStatistics, HexReader, Layout, NprintArgs, PacketFilter, Selection,
+    Trace, decode, read_csv, read_csv_from, write_capture, write_csv, write_hex_csv,
 };
 
+use crate::columns::NamePattern;
 use crate::files::{self, is_dash};
 
 const HELP: &str = "\
 torchlight nprint: drop-in for nPrint 1.2.1, as far as its output is right
 
   -P FILE  capture to read, - is standard input      -N FILE  nPrint CSV to turn into a capture
+  -C FILE  CSV with packets in hexadecimal digits in its third column
   -W FILE  where to write (default standard output)   -c N     packets to look at
-  -4 -6 -t -u -i -e  IPv4, IPv6, TCP, UDP, ICMP, Ethernet columns      -p N  bytes of payload
+  -4 -6 -t -u -i -e -r -w  IPv4, IPv6, TCP, UDP, ICMP, Ethernet, radiotap, 802.11 columns
+  -p N     bytes of payload                            -f EXPR  only packets that a filter takes
   -O N     index column      -F N  fill of vacant cells      -x REGEX  columns to leave out
-  -R -A    relative, absolute time stamps
+  -R -A    relative, absolute time stamps   -S  counts of headers   -h  the fields and their widths
 
   torchlight nprint -P trace.pcap -4 -t -u -W trace.csv
+  tcpdump -i eth0 -w - | torchlight nprint -P - -4 -t -f 'tcp port 80 or net 10.0.0.0/8'
 
-Not there yet: -f (filters of libpcap), -C (packets in hexadecimal), -d (live capture), -r, -w, -S, -h.
+-d (live capture) is not built in: the second example does it. Exit status: 0 all done, 1 the input
+is damaged (what could be read is written), 2 wrong usage, 3 nothing could be done.
 ";
 
 /// Does what the arguments say.
 pub fn run(words: impl Iterator<Item = String>) -> anyhow::Result<ExitCode> {
     let args = match NprintArgs::parse(words) {
         Ok(args) => args,
-        Err(error) => {
-            eprintln!("torchlight nprint: {error}");
-            return Ok(ExitCode::from(2));
-        }
+        Err(error) => return Ok(wrong_usage(&error.to_string())),
     };
     if args.help || args.version {
         let text = if args.help { HELP } else { "nprint 1.2.1 (torchlight)\n" };
         std::io::stdout().lock().write_all(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let missing = [
-        ("-f", args.filter.is_some(), "filters of libpcap"),
-        ("-C", args.csv_file.is_some(), "packets in hexadecimal digits"),
-        ("-d", args.device.is_some(), "live capture"),
-        ("-r", args.radiotap, "radiotap columns"),
-        ("-w", args.wlan, "802.11 columns"),
-        ("-S", args.stats, "statistics"),
-        ("-h", args.list_fields, "the list of fields"),
-    ];
-    if let Some((flag, _, what)) = missing.into_iter().find(|(_, asked, _)| *asked) {
-        bail!("{flag} ({what}) is not there yet");
+    if args.list_fields {
+        list_fields(&mut std::io::stdout().lock())?;
+        return Ok(ExitCode::SUCCESS);
     }
+    if let Some(device) = &args.device {
+        bail!(
+            "-d {device}: live capture is not built in; `tcpdump -i {device} -w -` piped to -P - is"
+        );
+    }
+    let filter = match args.filter.as_deref().map(PacketFilter::parse).transpose() {
+        Ok(filter) => filter,
+        Err(error) => return Ok(wrong_usage(&error.to_string())),
+    };
     let output = args.write_file.as_deref().filter(|path| *path != "-").map(Path::new);
-    match (&args.pcap_file, &args.nprint_file) {
-        (Some(capture), _) => forward(&args, Path::new(capture), output),
-        (None, Some(csv)) => {
-            let csv = Path::new(csv);
-            let table = if is_dash(csv) {
-                read_csv_from(std::io::stdin().lock(), "standard input")?
-            } else {
-                read_csv(csv)?
+    match (&args.pcap_file, &args.csv_file, &args.nprint_file) {
+        (Some(capture), None, None) => forward(&args, Path::new(capture), filter, output),
+        (None, Some(csv), None) => hexadecimal(&args, Path::new(csv), output),
+        (None, None, Some(csv)) => {
+            let Some(output) = output else {
+                return Ok(wrong_usage("-N needs -W: where to write the capture"));
             };
-            let trace = decode(&table.matrix, table.times_ns.as_deref().unwrap_or_default());
-            let output = output.context("-N needs -W: where to write the capture")?;
-            write_capture(output, &trace)?;
-            Ok(ExitCode::SUCCESS)
+            reverse(Path::new(csv), output)
         }
-        (None, None) => {
-            eprintln!("torchlight nprint: -P or -N is needed\n\n{HELP}");
-            Ok(ExitCode::from(2))
-        }
+        (None, None, None) => Ok(wrong_usage("one of -P, -C and -N is needed")),
+        _ => Ok(wrong_usage("-P, -C and -N exclude each other")),
     }
 }
 
-fn forward(args: &NprintArgs, capture: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let layout: Arc<Layout> = args.layout()?.into();
-    let mut options = args.csv_options();
-    if let Some(expression) = &args.drop_expression {
-        let regex = Regex::new(&format!("^(?:{expression})$")).context("-x")?;
-        options = options.dropping(&layout, |name| regex.is_match(name));
+fn wrong_usage(what: &str) -> ExitCode {
+    eprintln!("torchlight nprint: {what} (--help shows the flags)");
+    ExitCode::from(2)
+}
+
+fn forward(
+    args: &NprintArgs,
+    capture: &Path,
+    filter: Option<PacketFilter>,
+    output: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    let (layout, options) = columns(args)?;
+    let (trace, damage) = files::capture_lossy(capture)?;
+    let max_packets = options.max_packets;
+    let trace = Selection { filter, max_packets, ..Selection::default() }.apply(&trace);
+    to(output, |out| Ok(write_csv(out, &trace, &layout, &options).map(drop)?))?;
+    if args.stats {
+        eprint!("{}", statistics(&trace, &options));
     }
-    let trace = files::capture(capture)?;
+    Ok(damage.map_or(ExitCode::SUCCESS, |damage| {
+        eprintln!("torchlight nprint: {damage}");
+        ExitCode::from(1)
+    }))
+}
+
+fn statistics(trace: &Trace, options: &CsvOptions) -> HeaderStatistics {
+    let mut counts = HeaderStatistics::default();
+    trace.iter().for_each(|p| counts.add(trace.link_type(), options.policy, p.bytes));
+    counts
+}
+
+fn hexadecimal(args: &NprintArgs, csv: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let (layout, options) = columns(args)?;
+    let reader: Box<dyn BufRead> = if is_dash(csv) {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = std::fs::File::open(csv).with_context(|| csv.display().to_string())?;
+        Box::new(BufReader::new(file))
+    };
+    let packets = HexReader::new(reader, &files::shown(csv))?;
+    let mut damaged = false;
+    to(output, |out| {
+        let left_out = |error| {
+            eprintln!("torchlight nprint: {error}");
+            damaged = true;
+        };
+        Ok(write_hex_csv(out, packets, &layout, &options, left_out).map(drop)?)
+    })?;
+    Ok(ExitCode::from(u8::from(damaged)))
+}
+
+fn reverse(csv: &Path, output: &Path) -> anyhow::Result<ExitCode> {
+    let table = if is_dash(csv) {
+        read_csv_from(std::io::stdin().lock(), "standard input")?
+    } else {
+        read_csv(csv)?
+    };
+    let trace = decode(&table.matrix, table.times_ns.as_deref().unwrap_or_default());
+    write_capture(output, &trace)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn columns(args: &NprintArgs) -> anyhow::Result<(Arc<Layout>, CsvOptions)> {
+    let layout = Arc::new(args.layout()?);
+    let options = args.csv_options();
+    let Some(expression) = &args.drop_expression else { return Ok((layout, options)) };
+    let pattern = NamePattern::new(expression).context("-x")?;
+    let options = options.dropping(&layout, |name| pattern.matches(name));
+    Ok((layout, options))
+}
+
+/// Lets `write` fill a file, which appears as a whole, or standard output.
+fn to(
+    output: Option<&Path>,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     if let Some(path) = output {
         let mut bytes = Vec::new();
-        write_csv(&mut bytes, &trace, &layout, &options)?;
-        write_atomic(path, &bytes)?;
-    } else {
-        let mut out = BufWriter::new(std::io::stdout().lock());
-        write_csv(&mut out, &trace, &layout, &options)?;
-        out.flush()?;
+        write(&mut bytes)?;
+        return Ok(write_atomic(path, &bytes)?);
     }
-    Ok(ExitCode::SUCCESS)
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Names as `-x` matches them, without the bit number.
+fn list_fields(out: &mut impl Write) -> std::io::Result<()> {
+    for header in Header::WIRE_ORDER {
+        for field in header.fields() {
+            writeln!(out, "{}_0 .. {}_{}", field.name, field.name, field.bits - 1)?;
+        }
+    }
+    writeln!(out, "payload_bit_0 .. payload_bit_(8 N - 1), with -p N")
 }

@@ -68,6 +68,14 @@ pub fn read_capture_from(reader: impl Read, name: &str) -> Result<Trace> {
     strict(read_from(reader, name.to_owned())?)
 }
 
+/// Reads a capture from a reader as [`read_capture_lossy`] does from a file.
+///
+/// # Errors
+/// As [`read_capture_lossy`].
+pub fn read_capture_lossy_from(reader: impl Read, name: &str) -> Result<(Trace, Option<Error>)> {
+    read_from(reader, name.to_owned())
+}
+
 fn strict((trace, damage): (Trace, Option<Error>)) -> Result<Trace> {
     damage.map_or(Ok(trace), Err)
 }
@@ -84,7 +92,12 @@ fn read_from(mut reader: impl Read, name: String) -> Result<(Trace, Option<Error
         let mut plain = Vec::new();
         if let Err(source) = MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain) {
             let decompressed_bytes = plain.len() as u64;
-            gzip_damage = Some(Error::Gzip { file: name.clone(), decompressed_bytes, source });
+            gzip_damage = Some(Error::Decompression {
+                file: name.clone(),
+                format: "gzip",
+                decompressed_bytes,
+                source,
+            });
         }
         bytes = plain;
     }

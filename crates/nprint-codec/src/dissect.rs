@@ -1,6 +1,6 @@
 //! The one dissector: where the headers of a packet lie.
 
-use crate::LinkType;
+use crate::{LinkType, link::network_start};
 
 /// IP version of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,23 +69,6 @@ pub fn dissect(link_type: LinkType, bytes: &[u8]) -> Option<Dissection<'_>> {
         4 => dissect_v4(link, packet),
         6 => dissect_v6(link, packet),
         _ => None,
-    }
-}
-
-/// Offset of the IP header, where the link layer announces one of either version.
-fn network_start(link_type: LinkType, bytes: &[u8]) -> Option<usize> {
-    let be16 = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
-    let ethertype = |at: usize, next: usize| match be16(at)? {
-        0x0800 | 0x86dd => Some(next),
-        _ => None,
-    };
-    match link_type {
-        LinkType::Ethernet => ethertype(12, 14),
-        LinkType::RawIp => Some(0),
-        LinkType::Null | LinkType::Loop => Some(4),
-        LinkType::LinuxSll => ethertype(14, 16),
-        LinkType::LinuxSll2 => ethertype(0, 20),
-        LinkType::Other(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::{
     Dissection, Header, IpVersion, Layout, LinkType, Row, RowMut, TernaryMatrix, Trace,
-    TransportKind, dissect,
+    TransportKind, dissect, wireless,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -44,10 +44,22 @@ pub fn encode(trace: &Trace, layout: &Arc<Layout>, policy: RowPolicy) -> Ternary
 pub fn encode_into(matrix: &mut TernaryMatrix, trace: &Trace, policy: RowPolicy) {
     matrix.reserve(trace.len());
     for packet in trace.iter() {
-        if let Some(d) = dissect(trace.link_type(), packet.bytes).filter(|d| takes(policy, d)) {
-            write_row(&mut matrix.push_vacant(), &parts(trace.link_type(), policy, &d));
-        }
+        push_packet(matrix, trace.link_type(), packet.bytes, policy);
     }
+}
+
+/// Appends the row of one packet, and returns whether it has one.
+pub(crate) fn push_packet(
+    matrix: &mut TernaryMatrix,
+    link_type: LinkType,
+    packet: &[u8],
+    policy: RowPolicy,
+) -> bool {
+    let parts = Parts::of(link_type, packet, policy);
+    if let Some(parts) = &parts {
+        parts.fill(&mut matrix.push_vacant());
+    }
+    parts.is_some()
 }
 
 /// Encodes packets one at a time, in the memory of one row.
@@ -89,12 +101,11 @@ impl RowEncoder {
         &mut self,
         link_type: LinkType,
         packet: &'p [u8],
-    ) -> Option<(Row<'_>, Dissection<'p>, Parts<'p>)> {
-        let dissection = dissect(link_type, packet).filter(|d| takes(self.policy, d))?;
-        let parts = parts(link_type, self.policy, &dissection);
+    ) -> Option<(Row<'_>, Parts<'p>)> {
+        let parts = Parts::of(link_type, packet, self.policy)?;
         self.row.clear();
-        write_row(&mut self.row.push_vacant(), &parts);
-        Some((self.row.row(0), dissection, parts))
+        parts.fill(&mut self.row.push_vacant());
+        Some((self.row.row(0), parts))
     }
 }
 
@@ -108,49 +119,82 @@ pub fn takes(policy: RowPolicy, d: &Dissection<'_>) -> bool {
 
 /// The bytes of one packet as a policy sorts them into headers.
 pub(crate) struct Parts<'a> {
+    /// Radiotap and 802.11, where that is the link layer.
+    pub(crate) frame: Option<wireless::Frame<'a>>,
     ethernet: &'a [u8],
-    network: (Header, &'a [u8]),
+    /// The IP header; none where a frame is a row as a whole.
+    pub(crate) network: Option<(Header, &'a [u8])>,
     /// Header and bytes, where the packet has a transport header with columns.
     pub(crate) transport: Option<(Header, &'a [u8])>,
     payload: &'a [u8],
+    /// Where the IP header starts. Units: bytes.
+    pub(crate) link_length: usize,
 }
 
-fn parts<'a>(link_type: LinkType, policy: RowPolicy, d: &Dissection<'a>) -> Parts<'a> {
-    let ip = match d.version {
-        IpVersion::V4 => Header::Ipv4,
-        IpVersion::V6 => Header::Ipv6,
-    };
-    let (transport, payload) = match (d.kind, policy) {
-        (TransportKind::Tcp, _) => (Some((Header::Tcp, d.transport)), d.payload),
-        (TransportKind::Udp, _) => (Some((Header::Udp, d.transport)), d.payload),
-        (TransportKind::Icmp | TransportKind::Icmpv6, _) => {
-            (Some((Header::Icmp, d.transport)), d.payload)
+impl<'a> Parts<'a> {
+    /// `None` where the policy has no row for the packet.
+    fn of(link_type: LinkType, packet: &'a [u8], policy: RowPolicy) -> Option<Self> {
+        if let Some(frame) = wireless::whole_frame(link_type, policy, packet) {
+            return Some(Self {
+                frame: Some(frame),
+                ethernet: &[],
+                network: None,
+                transport: None,
+                payload: &[],
+                link_length: packet.len(),
+            });
         }
-        (TransportKind::LaterFragment, RowPolicy::NPrint) => {
-            let (header, length) = match d.protocol {
-                6 => (Header::Tcp, d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4))),
-                17 => (Header::Udp, 8),
-                _ => (Header::Icmp, 8),
-            };
-            let (bytes, rest) = d.payload.split_at(length.min(d.payload.len()));
-            (Some((header, bytes)), rest)
-        }
-        _ => (None, d.payload),
-    };
-    let ethernet = if link_type == LinkType::Ethernet { d.link } else { &[] };
-    Parts { ethernet, network: (ip, d.ip), transport, payload }
-}
-
-/// Fills a vacant row.
-fn write_row(row: &mut RowMut<'_>, parts: &Parts<'_>) {
-    for segment in row.layout().segments() {
-        let bytes = match (segment.header, parts.network, parts.transport) {
-            (Header::Ethernet, ..) => parts.ethernet,
-            (Header::Payload, ..) => parts.payload,
-            (header, (network, bytes), _) if header == network => bytes,
-            (header, _, Some((transport, bytes))) if header == transport => bytes,
-            _ => continue,
+        let d = dissect(link_type, packet).filter(|d| takes(policy, d))?;
+        let ip = match d.version {
+            IpVersion::V4 => Header::Ipv4,
+            IpVersion::V6 => Header::Ipv6,
         };
-        row.fill_segment(segment, bytes);
+        let (transport, payload) = match (d.kind, policy) {
+            (TransportKind::Tcp, _) => (Some((Header::Tcp, d.transport)), d.payload),
+            (TransportKind::Udp, _) => (Some((Header::Udp, d.transport)), d.payload),
+            (TransportKind::Icmp | TransportKind::Icmpv6, _) => {
+                (Some((Header::Icmp, d.transport)), d.payload)
+            }
+            (TransportKind::LaterFragment, RowPolicy::NPrint) => {
+                let (header, length) = match d.protocol {
+                    6 => (Header::Tcp, d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4))),
+                    17 => (Header::Udp, 8),
+                    _ => (Header::Icmp, 8),
+                };
+                let (bytes, rest) = d.payload.split_at(length.min(d.payload.len()));
+                (Some((header, bytes)), rest)
+            }
+            _ => (None, d.payload),
+        };
+        let is_radiotap = link_type == LinkType::Radiotap;
+        Some(Self {
+            frame: is_radiotap.then(|| wireless::Frame::of(d.link)).flatten(),
+            ethernet: if link_type == LinkType::Ethernet { d.link } else { &[] },
+            network: Some((ip, d.ip)),
+            transport,
+            payload,
+            link_length: d.link.len(),
+        })
+    }
+
+    /// Fills a vacant row.
+    fn fill(&self, row: &mut RowMut<'_>) {
+        for segment in row.layout().segments() {
+            row.fill_segment(segment, self.header(segment.header));
+        }
+    }
+
+    /// The bytes of one header, none where the packet has none.
+    #[inline]
+    fn header(&self, header: Header) -> &'a [u8] {
+        match (header, self.network, self.transport) {
+            (Header::Ethernet, ..) => self.ethernet,
+            (Header::Payload, ..) => self.payload,
+            (Header::Radiotap, ..) => self.frame.map_or(&[], |frame| frame.radiotap),
+            (Header::Wlan, ..) => self.frame.map_or(&[], |frame| frame.wlan),
+            (header, Some((network, bytes)), _) if header == network => bytes,
+            (header, _, Some((transport, bytes))) if header == transport => bytes,
+            _ => &[],
+        }
     }
 }

@@ -98,7 +98,7 @@ pub enum Error {
     /// The file starts with no magic number of a capture.
     #[error(
         "{file} is not a capture: it starts with {found:02x?}, expected a1b2c3d4 or a1b23c4d in \
-         either byte order (pcap), 0a0d0d0a (pcapng) or 1f8b (gzip of one)"
+         either byte order (pcap), 0a0d0d0a (pcapng), or gzip, zstd or xz of one"
     )]
     NotACapture {
         /// Path or other name of the file.
@@ -168,21 +168,62 @@ pub enum Error {
         /// The interface's resolution. Units: 1/s.
         units_per_second: u64,
     },
-    /// Damaged gzip data.
+    /// A record or block that states more bytes than any writer puts into one.
     #[error(
-        "{file}: gzip data is damaged after {decompressed_bytes} bytes of the capture: {source}"
+        "{place}: a {what} of {stated_bytes} bytes is stated; none is longer than {limit_bytes}, so the length is damaged"
     )]
-    Gzip {
+    RecordTooLong {
+        /// Where the record starts.
+        place: Place,
+        /// Record or block.
+        what: &'static str,
+        /// The stated size. Units: bytes.
+        stated_bytes: u64,
+        /// The most that is believed. Units: bytes.
+        limit_bytes: u64,
+    },
+    /// A record header that no writer makes; looked for where damage is expected.
+    #[error("{place}: the record header says {what} {found}, expected {expected}")]
+    ImplausibleRecord {
+        /// Where the record starts.
+        place: Place,
+        /// The field.
+        what: &'static str,
+        /// What it holds.
+        found: u32,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// Damaged compressed data.
+    #[error(
+        "{file}: {format} data is damaged after {decompressed_bytes} bytes of the capture: {source}"
+    )]
+    Decompression {
         /// Path or other name of the file.
         file: String,
+        /// gzip, zstd or xz.
+        format: &'static str,
         /// Bytes that could be decompressed.
         decompressed_bytes: u64,
         /// What the decompressor said.
         source: io::Error,
     },
-    /// A time that pcap cannot hold: its seconds are an unsigned 32-bit number.
-    #[error("packet {packet} is at {time_ns} ns; pcap holds 1970-01-01 to 2106-02-07")]
+    /// A compressed file whose format this build cannot read.
+    #[error("{file} is compressed with {format}; this build reads it with feature `{format}` only")]
+    CompressionNotBuilt {
+        /// Path or other name of the file.
+        file: String,
+        /// The format, and the name of the cargo feature.
+        format: &'static str,
+    },
+    /// A time that the format cannot hold: seconds of pcap are an unsigned 32-bit number, and
+    /// pcapng counts from 1970 on.
+    #[error("packet {packet} is at {time_ns} ns; {format} holds {range}")]
     TimeNotWritable {
+        /// pcap or pcapng.
+        format: &'static str,
+        /// The times that it holds.
+        range: &'static str,
         /// The packet, counted from 1.
         packet: usize,
         /// Its time. Units: nanoseconds since 1970.
@@ -249,6 +290,33 @@ pub enum Error {
         /// What the cell holds.
         found: String,
         /// What it may hold.
+        expected: &'static str,
+    },
+    /// A filter expression that is none.
+    #[error(
+        "filter {expression:?}, column {column}: {}, expected {expected}",
+        if found.is_empty() { "it ends here".to_owned() } else { format!("found {found:?}") }
+    )]
+    Filter {
+        /// The whole expression.
+        expression: String,
+        /// Where it goes wrong, in characters from 1.
+        column: usize,
+        /// The word there; empty at the end.
+        found: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// A line of a CSV file of packets in hexadecimal digits that holds none.
+    #[error("{file}, line {line}: {found}, expected {expected}")]
+    HexLine {
+        /// Path or other name of the file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is there.
+        found: String,
+        /// What would do.
         expected: &'static str,
     },
     /// A command line that nPrint would not take.

@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Header {
+    /// Radiotap, the radio's own header in front of an 802.11 frame: the first 56 bytes, in the
+    /// one field order that nPrint knows.
+    Radiotap,
+    /// The first 10 bytes of an IEEE 802.11 frame; vacant for other link layers.
+    Wlan,
     /// Ethernet II, 14 bytes; vacant for other link layers.
     Ethernet,
     /// IPv4, RFC 791: at most 60 bytes.
@@ -32,12 +37,23 @@ impl Header {
     pub const ALL: [Self; 5] = [Self::Ipv4, Self::Ipv6, Self::Tcp, Self::Udp, Self::Icmp];
 
     /// Everything that can have columns, in the fixed column order of nPrint.
-    pub const WIRE_ORDER: [Self; 7] =
-        [Self::Ethernet, Self::Ipv4, Self::Ipv6, Self::Tcp, Self::Udp, Self::Icmp, Self::Payload];
+    pub const WIRE_ORDER: [Self; 9] = [
+        Self::Radiotap,
+        Self::Wlan,
+        Self::Ethernet,
+        Self::Ipv4,
+        Self::Ipv6,
+        Self::Tcp,
+        Self::Udp,
+        Self::Icmp,
+        Self::Payload,
+    ];
 
     /// Lower-case name.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Radiotap => "radiotap",
+            Self::Wlan => "wlan",
             Self::Ethernet => "ethernet",
             Self::Payload => "payload",
             Self::Ipv4 => "ipv4",
@@ -53,6 +69,8 @@ impl Header {
     pub const fn fields(self) -> &'static [Field] {
         match self {
             Self::Payload => &[],
+            Self::Radiotap => radiotap::ALL,
+            Self::Wlan => wlan::ALL,
             Self::Ethernet => ethernet::ALL,
             Self::Ipv4 => ipv4::ALL,
             Self::Ipv6 => ipv6::ALL,
@@ -65,6 +83,8 @@ impl Header {
     /// Largest size of the header. Units: bits.
     pub const fn max_bits(self) -> usize {
         match self {
+            Self::Radiotap => 448,
+            Self::Wlan => 80,
             Self::Ethernet => 112,
             Self::Payload => payload::MAX_BYTES * 8,
             Self::Ipv4 | Self::Tcp => 480,
@@ -241,11 +261,55 @@ header_fields! {
     ]
 }
 
+header_fields! {
+    /// Radiotap header, as nPrint lays it out.
+    ///
+    /// Real radiotap fields come and go with the bits of `present`; these columns are the bytes
+    /// from the header's start, and their names are right for one frequent set of fields only.
+    ///
+    /// ```text
+    /// | reversion 8 | pad0 8 | len 16 | present 96 | mactimestamp 64 | flags 8 | rate 8 |
+    /// | channel 16 | channelflags 16 | antennasignal 8 | pad1 8 | rxflags 16 | pad2 48 |
+    /// | timestamp 96 | antennas 32 |
+    /// ```
+    radiotap, Header::Radiotap, super::ethernet::FIRST_ID + super::ethernet::ALL.len(), [
+        REVISION "radiotap_reversion" 0 + 8, "radiotap.org; nPrint 1.2.1 spells it so", "Version, 0.";
+        PAD_0 "radiotap_pad0" 8 + 8, "radiotap.org", "Padding.";
+        LENGTH "radiotap_len" 16 + 16, "radiotap.org", "Length of the whole header, little-endian. Units: bytes.";
+        PRESENT "radiotap_present" 32 + 96, "radiotap.org", "Which fields follow, three words.";
+        MAC_TIME "radiotap_mactimestamp" 128 + 64, "radiotap.org TSFT", "Time of the radio's clock. Units: microseconds.";
+        FLAGS "radiotap_flags" 192 + 8, "radiotap.org", "Properties of the frame.";
+        RATE "radiotap_rate" 200 + 8, "radiotap.org", "Rate. Units: 500 kb/s.";
+        CHANNEL "radiotap_channel" 208 + 16, "radiotap.org", "Frequency, little-endian. Units: MHz.";
+        CHANNEL_FLAGS "radiotap_channelflags" 224 + 16, "radiotap.org", "Properties of the channel.";
+        SIGNAL "radiotap_antennasignal" 240 + 8, "radiotap.org", "Signal power, signed. Units: dBm.";
+        PAD_1 "radiotap_pad1" 248 + 8, "radiotap.org", "Padding.";
+        RX_FLAGS "radiotap_rxflags" 256 + 16, "radiotap.org", "Properties of the reception.";
+        PAD_2 "radiotap_pad2" 272 + 48, "radiotap.org", "Padding.";
+        TIME "radiotap_timestamp" 320 + 96, "radiotap.org", "Time stamp with unit, position and flags.";
+        ANTENNAS "radiotap_antennas" 416 + 32, "radiotap.org", "Two antennas: signal and number each.";
+    ]
+}
+
+header_fields! {
+    /// IEEE 802.11 MAC header, its first 10 bytes.
+    ///
+    /// ```text
+    /// | type 8 | flag 8 | duration 16 | rx_addr 48 |
+    /// ```
+    wlan, Header::Wlan, super::radiotap::FIRST_ID + super::radiotap::ALL.len(), [
+        TYPE "wlan_type" 0 + 8, "IEEE 802.11 9.2.4.1", "Version, type and subtype.";
+        FLAGS "wlan_flag" 8 + 8, "IEEE 802.11 9.2.4.1", "Flags of the frame control field.";
+        DURATION "wlan_duration" 16 + 16, "IEEE 802.11 9.2.4.2", "Duration or association id.";
+        RECEIVER "wlan_rx_addr" 32 + 48, "IEEE 802.11 9.2.4.3", "Address of the receiver.";
+    ]
+}
+
 /// Payload: the bytes after the transport header.
 pub mod payload {
-    use super::{Field, Header, ethernet};
+    use super::{Field, Header, wlan};
 
-    pub(crate) const ID: u8 = (ethernet::FIRST_ID + ethernet::ALL.len()) as u8;
+    pub(crate) const ID: u8 = (wlan::FIRST_ID + wlan::ALL.len()) as u8;
 
     /// Most payload bytes that a layout can show: a field's width in bits is 16 bits wide.
     pub const MAX_BYTES: usize = (u16::MAX >> 3) as usize;
@@ -273,8 +337,9 @@ mod tests {
     #[test]
     fn tables_cover_each_header_without_gaps() {
         let mut id = 0;
-        let eth_last = Header::ALL.into_iter().chain([Header::Ethernet]);
-        for header in eth_last {
+        let link_layers_last =
+            Header::ALL.into_iter().chain([Header::Ethernet, Header::Radiotap, Header::Wlan]);
+        for header in link_layers_last {
             let mut next = 0;
             for field in header.fields() {
                 assert_eq!(usize::from(field.offset_bits), next, "{}", field.name);

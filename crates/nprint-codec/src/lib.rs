@@ -9,13 +9,20 @@ mod dissect;
 mod encode;
 mod error;
 mod field;
+mod filter;
+mod hex;
 mod layout;
+mod link;
 mod matrix;
 mod nprint_args;
+mod selection;
+mod statistics;
 mod trace;
+mod wireless;
 
 pub use capture::{
-    read_capture, read_capture_from, read_capture_lossy, write_capture, write_capture_to,
+    read_capture, read_capture_from, read_capture_lossy, read_capture_lossy_from, write_capture,
+    write_capture_to,
 };
 pub use checksum::Checksum;
 pub use csv::{
@@ -25,8 +32,12 @@ pub use decode::{RowDecoder, decode, decode_into};
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
 pub use encode::{RowEncoder, RowPolicy, encode, encode_into, takes};
 pub use error::{Error, Place, Result};
-pub use field::{Field, Header, ethernet, icmp, ipv4, ipv6, payload, tcp, udp};
+pub use field::{Field, Header, ethernet, icmp, ipv4, ipv6, payload, radiotap, tcp, udp, wlan};
+pub use filter::PacketFilter;
+pub use hex::{HexPacket, HexReader, write_hex_csv};
 pub use layout::{Layout, Segment};
 pub use matrix::{Cell, Row, RowMut, SoftMatrix, TernaryMatrix};
 pub use nprint_args::NprintArgs;
+pub use selection::{Flow, FlowKey, Selection, flows};
+pub use statistics::HeaderStatistics;
 pub use trace::{Labels, LinkType, Packet, Trace};

@@ -334,6 +334,9 @@ impl<'a> RowMut<'a> {
     pub(crate) fn fill_segment(&mut self, segment: &Segment, bytes: &[u8]) {
         let bytes = bytes.get(segment.header_offset_bytes..).unwrap_or_default();
         let bytes = &bytes[..bytes.len().min(segment.length_bytes)];
+        if bytes.is_empty() {
+            return;
+        }
         set_bytes(self.present, segment.column >> 3, bytes.len());
         fill_in(self.value, segment.column >> 3, bytes);
     }

@@ -43,12 +43,8 @@ pub struct NprintArgs {
     pub fill: Option<i8>,
     /// `-p`, `--payload`. Units: bytes.
     pub payload_bytes: i32,
-    /// `-e`, `-4`, `-6`, `-t`, `-u`, `-i`, in the order given.
+    /// `-r`, `-w`, `-e`, `-4`, `-6`, `-t`, `-u`, `-i`, in the order given.
     pub headers: Vec<Header>,
-    /// `-r`, `--radiotap`.
-    pub radiotap: bool,
-    /// `-w`, `--wlan`.
-    pub wlan: bool,
     /// `-A`, `--absolute_timestamps`.
     pub absolute_time: bool,
     /// `-R`, `--relative_timestamps`.
@@ -167,8 +163,8 @@ impl NprintArgs {
             't' => self.headers.push(Header::Tcp),
             'u' => self.headers.push(Header::Udp),
             'i' => self.headers.push(Header::Icmp),
-            'r' => self.radiotap = true,
-            'w' => self.wlan = true,
+            'r' => self.headers.push(Header::Radiotap),
+            'w' => self.headers.push(Header::Wlan),
             'A' => self.absolute_time = true,
             'R' => self.relative_time = true,
             'S' => self.stats = true,
@@ -180,7 +176,7 @@ impl NprintArgs {
         Ok(())
     }
 
-    /// The columns asked for, radiotap and 802.11 apart.
+    /// The columns asked for, in nPrint's fixed order.
     ///
     /// # Errors
     /// [`Error::PayloadTooWide`]; [`Error::NprintArgument`] for a negative `-p`.

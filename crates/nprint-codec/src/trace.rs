@@ -11,12 +11,16 @@ pub enum LinkType {
     Null,
     /// 1: Ethernet.
     Ethernet,
+    /// 9: PPP, with or without the HDLC-like framing of RFC 1662.
+    Ppp,
     /// 101: bare IPv4 or IPv6.
     RawIp,
     /// 108: OpenBSD loopback, protocol family in network byte order.
     Loop,
     /// 113: Linux cooked capture.
     LinuxSll,
+    /// 127: radiotap, then an IEEE 802.11 frame.
+    Radiotap,
     /// 276: Linux cooked capture, version 2.
     LinuxSll2,
     /// Any other number.
@@ -29,9 +33,11 @@ impl LinkType {
         match number {
             0 => Self::Null,
             1 => Self::Ethernet,
+            9 => Self::Ppp,
             101 | 12 | 14 | 228 | 229 => Self::RawIp,
             108 => Self::Loop,
             113 => Self::LinuxSll,
+            127 => Self::Radiotap,
             276 => Self::LinuxSll2,
             other => Self::Other(other),
         }
@@ -42,9 +48,11 @@ impl LinkType {
         match self {
             Self::Null => 0,
             Self::Ethernet => 1,
+            Self::Ppp => 9,
             Self::RawIp => 101,
             Self::Loop => 108,
             Self::LinuxSll => 113,
+            Self::Radiotap => 127,
             Self::LinuxSll2 => 276,
             Self::Other(number) => number,
         }

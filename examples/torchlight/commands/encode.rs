@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use regex::Regex;
 use torchlight::nprint_codec::{
-    CsvIndex, CsvOptions, Header, Layout, RowPolicy, Trace, encode, write_csv,
+    CsvIndex, CsvOptions, Header, Layout, PacketFilter, RowPolicy, Selection, Trace, encode,
+    write_csv,
 };
 use torchlight::trace_image::{Canvas, Palette, render};
 use torchlight::{Problem, stem};
 
+use crate::columns::NamePattern;
 use crate::files::{self, output_of, shown};
 use crate::npy::to_npy;
 use crate::summary::{Common, Summary};
@@ -26,7 +27,7 @@ pub struct Encode {
     /// File, or folder for several captures; `-` is standard output
     #[arg(short, long, default_value = "-")]
     output: PathBuf,
-    /// Columns: eth, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
+    /// Columns: radiotap, wlan, eth, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
     #[arg(long, value_delimiter = ',', conflicts_with = "layout")]
     headers: Vec<String>,
     /// A named layout
@@ -44,13 +45,13 @@ pub struct Encode {
     /// Number printed for vacant cells
     #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
     fill: i8,
-    /// Only the first packets
+    /// Only the first packets, of those that --select takes
     #[arg(long, value_name = "N")]
     max_packets: Option<usize>,
-    /// Only packets that an expression takes (not there yet)
-    #[arg(long, value_name = "EXPR")]
-    select: Option<String>,
-    /// Leave out columns whose whole name matches (CSV)
+    /// Only packets that an expression takes, in tcpdump's words: 'tcp port 80 and net 10.0.0.0/8'
+    #[arg(long, value_name = "EXPR", value_parser = PacketFilter::parse)]
+    select: Option<PacketFilter>,
+    /// Leave out columns whose whole name matches, look-ahead included (CSV)
     #[arg(long, value_name = "REGEX")]
     drop: Option<String>,
 }
@@ -94,9 +95,6 @@ enum Time {
 impl Encode {
     /// Does it.
     pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
-        if self.select.is_some() {
-            bail!("--select is not there yet");
-        }
         if self.format == Format::Parquet {
             bail!("--format parquet is not there yet; csv, npy and png are");
         }
@@ -140,10 +138,12 @@ impl Encode {
         layout: &Arc<Layout>,
         options: &CsvOptions,
     ) -> anyhow::Result<(Vec<u8>, usize)> {
-        let mut trace: Trace = files::capture(path)?;
-        if let Some(packets) = self.max_packets {
-            trace.truncate(packets);
-        }
+        let selection = Selection {
+            filter: self.select.clone(),
+            max_packets: self.max_packets,
+            ..Selection::default()
+        };
+        let trace: Trace = selection.apply(&files::capture(path)?);
         if self.format == Format::Csv {
             let mut bytes = Vec::new();
             let rows = write_csv(&mut bytes, &trace, layout, options)?;
@@ -172,7 +172,8 @@ impl Encode {
                 "tcp" => headers.push(Header::Tcp),
                 "udp" => headers.push(Header::Udp),
                 "icmp" => headers.push(Header::Icmp),
-                "radiotap" | "wlan" => bail!("--headers {name} is not there yet"),
+                "radiotap" => headers.push(Header::Radiotap),
+                "wlan" => headers.push(Header::Wlan),
                 other => {
                     let bytes = other.strip_prefix("payload=");
                     let bytes =
@@ -201,7 +202,7 @@ impl Encode {
             ..CsvOptions::default()
         };
         let Some(expression) = &self.drop else { return Ok(options) };
-        let regex = Regex::new(&format!("^(?:{expression})$")).context("--drop")?;
-        Ok(options.dropping(layout, |name| regex.is_match(name)))
+        let pattern = NamePattern::new(expression).context("--drop")?;
+        Ok(options.dropping(layout, |name| pattern.matches(name)))
     }
 }

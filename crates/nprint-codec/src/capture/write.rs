@@ -48,8 +48,14 @@ pub fn write_capture_to(mut writer: impl Write, trace: &Trace) -> Result<()> {
     header[20..].copy_from_slice(&trace.link_type().number().to_le_bytes());
     writer.write_all(&header).map_err(failed)?;
     for (index, packet) in trace.iter().enumerate() {
-        let seconds = u32::try_from(packet.time_ns.div_euclid(1_000_000_000))
-            .map_err(|_| Error::TimeNotWritable { packet: index + 1, time_ns: packet.time_ns })?;
+        let seconds = u32::try_from(packet.time_ns.div_euclid(1_000_000_000)).map_err(|_| {
+            Error::TimeNotWritable {
+                format: "pcap",
+                range: "1970-01-01 to 2106-02-07",
+                packet: index + 1,
+                time_ns: packet.time_ns,
+            }
+        })?;
         let fraction = packet.time_ns.rem_euclid(1_000_000_000).div_euclid(ns_per_unit) as u32;
         let captured = packet.bytes.len() as u32;
         let mut record = [0; 16];

@@ -2,7 +2,7 @@
 
 use super::line::LineBuffer;
 use crate::encode::Parts;
-use crate::{Dissection, Header, IpVersion, Row, ipv4, ipv6, tcp, udp};
+use crate::{Header, Row, ipv4, ipv6, tcp, udp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What stands in the first column of the CSV.
@@ -20,7 +20,8 @@ pub enum CsvIndex {
     DestinationPort,
     /// `flow`, `-O 4`: addresses, ports and protocol of this packet, joined by `_`.
     Flow,
-    /// `tx_mac`, `-O 5`: transmitter of an 802.11 frame; `NULL` for all that is read here.
+    /// `tx_mac`, `-O 5`: transmitter of an 802.11 frame, `None` for kinds of frames that have
+    /// none; `NULL` for other link layers.
     TransmitterMac,
     /// No index column (nPrint always has one).
     None,
@@ -59,15 +60,28 @@ pub(super) struct RowKey {
     source_port: Option<u16>,
     destination_port: Option<u16>,
     protocol: Option<&'static str>,
+    transmitter: Transmitter,
+}
+
+#[derive(Debug, Default)]
+enum Transmitter {
+    /// Not captured, or another link layer.
+    #[default]
+    Unknown,
+    /// The kind of frame has none.
+    None,
+    Known([u8; 6]),
 }
 
 impl RowKey {
-    /// `packet` starts at the IP header: its addresses are read even where the header states a
-    /// length that would end before them.
-    pub(super) fn of_packet(packet: &[u8], d: &Dissection<'_>, parts: &Parts<'_>) -> Self {
-        let (source, destination) = match d.version {
-            IpVersion::V4 => (v4(packet.get(12..16)), v4(packet.get(16..20))),
-            IpVersion::V6 => (v6(packet.get(8..24)), v6(packet.get(24..40))),
+    /// The addresses of `packet` are read even where the IP header states a length that would end
+    /// before them.
+    pub(super) fn of_packet(packet: &[u8], parts: &Parts<'_>) -> Self {
+        let ip = packet.get(parts.link_length..).unwrap_or_default();
+        let (source, destination) = match parts.network {
+            Some((Header::Ipv4, _)) => (v4(ip.get(12..16)), v4(ip.get(16..20))),
+            Some(_) => (v6(ip.get(8..24)), v6(ip.get(24..40))),
+            None => (None, None),
         };
         let (protocol, bytes) = match parts.transport {
             Some((Header::Tcp, bytes)) => (Some("TCP"), bytes),
@@ -75,7 +89,19 @@ impl RowKey {
             _ => (None, &[][..]),
         };
         let port = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-        Self { source, destination, source_port: port(0), destination_port: port(2), protocol }
+        let transmitter = match parts.frame {
+            Some(frame) if frame.has_no_transmitter() => Transmitter::None,
+            Some(frame) => frame.transmitter().map_or(Transmitter::Unknown, Transmitter::Known),
+            None => Transmitter::Unknown,
+        };
+        Self {
+            source,
+            destination,
+            source_port: port(0),
+            destination_port: port(2),
+            protocol,
+            transmitter,
+        }
     }
 
     pub(super) fn of_row(row: &Row<'_>) -> Self {
@@ -99,6 +125,7 @@ impl RowKey {
             source_port: row.get(ports.0).map(|p| p as u16),
             destination_port: row.get(ports.1).map(|p| p as u16),
             protocol,
+            transmitter: Transmitter::Unknown,
         }
     }
 
@@ -120,7 +147,11 @@ impl RowKey {
                 line.push(b"_");
                 line.push(self.protocol.map_or(NULL, str::as_bytes));
             }
-            CsvIndex::TransmitterMac => line.push(NULL),
+            CsvIndex::TransmitterMac => match self.transmitter {
+                Transmitter::Unknown => line.push(NULL),
+                Transmitter::None => line.push(b"None"),
+                Transmitter::Known(mac) => line.push_mac(mac),
+            },
             CsvIndex::None => {}
         }
     }

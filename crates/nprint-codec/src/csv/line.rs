@@ -70,6 +70,17 @@ impl LineBuffer {
         }
     }
 
+    /// Lower-case pairs of digits with colons between them.
+    pub(super) fn push_mac(&mut self, address: [u8; 6]) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b':'; 17];
+        for (slot, byte) in text.chunks_mut(3).zip(address) {
+            slot[0] = DIGITS[usize::from(byte >> 4)];
+            slot[1] = DIGITS[usize::from(byte & 15)];
+        }
+        self.push(&text);
+    }
+
     /// As the C library's `inet_ntop` prints: unlike Rust's `Display`, an IPv4-compatible address
     /// is dotted.
     pub(super) fn push_v6(&mut self, address: Ipv6Addr) {
@@ -128,6 +139,11 @@ mod tests {
             let address = address.parse().expect("an address");
             assert_eq!(text(|line| line.push_v6(address)), expected);
         }
+    }
+
+    #[test]
+    fn macs_in_colon_form() {
+        assert_eq!(text(|line| line.push_mac([0, 1, 0x2a, 0xff, 0xb0, 9])), "00:01:2a:ff:b0:09");
     }
 
     #[test]

@@ -135,12 +135,10 @@ impl<W: Write> CsvWriter<W> {
             return Ok(false);
         }
         self.packets += 1;
-        let Some((row, dissection, parts)) = self.encoder.encode_parts(link_type, packet.bytes)
-        else {
+        let Some((row, parts)) = self.encoder.encode_parts(link_type, packet.bytes) else {
             return Ok(false);
         };
-        let ip = &packet.bytes[dissection.link.len()..];
-        let key = RowKey::of_packet(ip, &dissection, &parts);
+        let key = RowKey::of_packet(packet.bytes, &parts);
         let time_us = packet.time_ns.div_euclid(1_000);
         write_prefix(&mut self.buffer, &self.options, &key, time_us, self.last_us);
         write_cells(&mut self.buffer, &self.printer, &row);
