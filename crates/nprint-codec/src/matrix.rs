@@ -341,6 +341,12 @@ impl<'a> RowMut<'a> {
         fill_in(self.value, segment.column >> 3, bytes);
     }
 
+    /// Fills a vacant row from the bytes of both planes.
+    pub(crate) fn fill_planes(&mut self, present: &[u8], value: &[u8]) {
+        fill_in(self.present, 0, present);
+        fill_in(self.value, 0, value);
+    }
+
     /// Writes a byte-aligned field (options, addresses); the rest of the field becomes vacant.
     pub fn set_bytes(&mut self, field: Field, bytes: &[u8]) {
         let Some(column) = self.layout.column_of(field) else { return };

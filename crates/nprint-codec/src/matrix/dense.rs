@@ -65,6 +65,23 @@ impl TernaryMatrix {
         out
     }
 
+    /// The cells as nPrint's -1, 0, 1, `[rows, columns]`. Feature `ndarray`.
+    ///
+    /// # Example
+    /// ```
+    /// use nprint_codec::{Layout, TernaryMatrix, ipv4};
+    /// let mut matrix = TernaryMatrix::vacant(Layout::reference(), 2);
+    /// matrix.row_mut(1).set(ipv4::VERSION, 4);
+    /// let array = matrix.to_array();
+    /// assert_eq!(array.dim(), (2, 1088));
+    /// assert_eq!(array.row(1).to_vec()[..5], [0, 1, 0, 0, -1]);
+    /// ```
+    #[cfg(feature = "ndarray")]
+    pub fn to_array(&self) -> ndarray::Array2<i8> {
+        ndarray::Array2::from_shape_vec((self.rows, self.columns()), self.to_i8())
+            .expect("there is one cell for each row and column")
+    }
+
     /// A matrix of cells -1, 0 and 1, row by row.
     ///
     /// # Errors
@@ -86,37 +103,45 @@ impl TernaryMatrix {
         if rows * columns != cells.len() {
             return Err(Error::CellCount { columns, found: cells.len() });
         }
-        let mut matrix = Self::vacant(layout, rows);
-        for (index, cells) in cells.chunks_exact(columns.max(1)).enumerate() {
-            let range = matrix.range(index);
-            let planes = matrix.present[range.clone()].iter_mut().zip(&mut matrix.value[range]);
-            for ((present, value), (word, cells)) in planes.zip(cells.chunks(64).enumerate()) {
-                (*present, *value) = gather(cells).map_err(|at| Error::CellValue {
-                    row: index + 1,
-                    column: 64 * word + at + 1,
-                    found: cells[at],
-                })?;
-            }
+        let mut matrix = Self::new(layout);
+        matrix.reserve(rows);
+        for cells in cells.chunks_exact(columns.max(1)) {
+            matrix.push_cells(cells, i8::cast_unsigned)?;
         }
         Ok(matrix)
+    }
+
+    /// Appends a row of cells, each of them a byte of two's complement.
+    pub(crate) fn push_cells<T: Copy>(
+        &mut self,
+        cells: &[T],
+        byte: impl Fn(T) -> u8,
+    ) -> Result<()> {
+        let rows = self.rows + 1;
+        let row = self.push_vacant();
+        let planes = row.present.iter_mut().zip(row.value);
+        for ((present, value), (word, cells)) in planes.zip(cells.chunks(64).enumerate()) {
+            (*present, *value) = gather(cells, &byte).map_err(|at| Error::CellValue {
+                row: rows,
+                column: 64 * word + at + 1,
+                found: byte(cells[at]).cast_signed(),
+            })?;
+        }
+        Ok(())
     }
 }
 
 /// The two words of at most 64 cells, or which of them is no cell.
 #[inline]
-fn gather(cells: &[i8]) -> Result<(u64, u64), usize> {
+fn gather<T: Copy>(cells: &[T], byte: impl Fn(T) -> u8) -> Result<(u64, u64), usize> {
     let (mut present, mut value) = (0_u64, 0_u64);
-    let (eights, rest) = cells.as_chunks::<8>();
-    // Layouts are whole bytes; the rest is for the sake of any other use.
-    let mut last = [-1; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let tail = (!rest.is_empty()).then_some(&last);
-    for (group, eight) in eights.iter().chain(tail).enumerate() {
-        let word = u64::from_le_bytes(eight.map(i8::cast_unsigned));
+    // Layouts are whole bytes, so no cell is left over.
+    for (group, eight) in cells.as_chunks::<8>().0.iter().enumerate() {
+        let word = u64::from_le_bytes(eight.map(&byte));
         let vacant = (word >> 7) & LOW_BITS;
         // Bits 1 to 7 are the sign; bit 0 is set under it.
         if (word ^ (vacant * 0xff)) & !LOW_BITS | vacant & !word != 0 {
-            let wrong = eight.iter().position(|cell| !(-1..=1).contains(cell));
+            let wrong = eight.iter().position(|cell| !matches!(byte(*cell), 0 | 1 | 0xff));
             return Err(8 * group + wrong.unwrap_or(0));
         }
         let shift = 56 - 8 * group;
