@@ -10,9 +10,9 @@ mod twin;
 use cpu_time::CpuTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use nprint_codec::{
-    CsvOptions, Header, Layout, RowEncoder, RowPolicy, TernaryMatrix, Trace, decode, decode_into,
-    dissect, encode, encode_into, read_capture, read_capture_from, read_csv_from, takes,
-    write_capture_to, write_csv,
+    CsvOptions, Header, Layout, NpyForm, RowEncoder, RowPolicy, TernaryMatrix, Trace, decode,
+    decode_into, dissect, encode, encode_into, read_capture, read_capture_from, read_csv_from,
+    takes, write_capture_to, write_csv,
 };
 use std::fs::File;
 use std::hint::black_box;
@@ -148,6 +148,17 @@ fn codec(c: &mut Criterion<CpuTime>) {
         Bench::new(&mut group, "from_i8", &id)
             .now(|| TernaryMatrix::from_i8(layout.clone(), black_box(&cells)))
             .before(|| twin::matrix::from_i8(&mut twin, black_box(&cells)));
+
+        let mut npy = Vec::new();
+        for (name, form) in [("npy_cells", NpyForm::Cells), ("npy_planes", NpyForm::Planes)] {
+            Bench::new(&mut group, &format!("{name}_write"), &id).now(|| {
+                npy.clear();
+                write_npy(&mut npy, black_box(&matrix), form)
+            });
+            Bench::new(&mut group, &format!("{name}_read"), &id)
+                .now(|| read_npy(black_box(&npy[..]), "memory", &layout))
+                .copy_bound(npy.len());
+        }
 
         let decoded = decode(&matrix, &[]);
         let bytes = decoded.iter().map(|p| p.bytes.len()).sum();

@@ -114,7 +114,6 @@ fn options() -> impl Strategy<Value = CsvOptions> {
                 max_packets,
                 policy: if drop { RowPolicy::EveryIpPacket } else { RowPolicy::NPrint },
                 dropped_columns: (first..first + if drop { 45 } else { 0 }).collect(),
-                ..CsvOptions::default()
             }
         })
 }

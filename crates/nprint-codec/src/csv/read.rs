@@ -27,7 +27,7 @@ pub struct CsvTable {
 /// Columns are known by their names, in any order; whole fields may be missing, and columns
 /// with other names (pandas' index, labels) are skipped. Cells may be floats (`1.0`), lines may
 /// end in CRLF. 0 and 1 are bits; any one other number is the fill. The matrix has the file's
-/// order of fields where that makes a [`Layout`], else nPrint's.
+/// order of fields where that makes a [`Layout`](crate::Layout), else nPrint's.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::EmptyFile`]; [`Error::CsvUnknownLayout`], [`Error::CsvField`] and

@@ -248,7 +248,7 @@ impl<'t> Run<'_, 't> {
         let end = column + count;
         let mut vacant = false;
         while column < end {
-            if column & 7 == 0 && end - column >= 8 {
+            if column.is_multiple_of(8) && end - column >= 8 {
                 if let Some(byte) = self.eight_bits() {
                     let (word, shift) = (column >> 6, 56 - (column & 63));
                     self.present[word] |= 0xff << shift;

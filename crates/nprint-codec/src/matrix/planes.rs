@@ -67,7 +67,9 @@ fn masked(plane: &mut [u64], at: usize, length: usize, change: impl Fn(&mut u64,
         [only] => change(only, head & tail),
         [first, middle @ .., end] => {
             change(first, head);
-            middle.iter_mut().for_each(|word| change(word, u64::MAX));
+            for word in middle {
+                change(word, u64::MAX);
+            }
             change(end, tail);
         }
         [] => {}

@@ -9,11 +9,11 @@ use nprint_codec::{
 pub type Planes = (Vec<u64>, Vec<u64>);
 
 /// A packet's headers by `policy`.
-pub fn headers<'a>(
+pub fn headers(
     link_type: LinkType,
-    bytes: &'a [u8],
+    bytes: &[u8],
     policy: RowPolicy,
-) -> Option<Vec<(Header, &'a [u8])>> {
+) -> Option<Vec<(Header, &[u8])>> {
     let d = dissect(link_type, bytes).filter(|d| takes(policy, d))?;
     let mut headers = Vec::with_capacity(4);
     if link_type == LinkType::Ethernet {
