@@ -12,7 +12,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use nprint_codec::{
     CsvOptions, Header, Layout, NpyForm, RowEncoder, RowPolicy, TernaryMatrix, Trace, decode,
     decode_into, dissect, encode, encode_into, read_capture, read_capture_from, read_csv_from,
-    takes, write_capture_to, write_csv,
+    read_npy, takes, write_capture_to, write_csv, write_npy,
 };
 use std::fs::File;
 use std::hint::black_box;

@@ -238,7 +238,9 @@ pub enum Error {
         source: io::Error,
     },
     /// A compressed file whose format this build cannot read.
-    #[error("{file} is compressed with {format}; this build reads it with feature `{format}` only")]
+    #[error(
+        "{file} is compressed with {format}; this build lacks feature `{format}`, which reads it"
+    )]
     CompressionNotBuilt {
         /// Path or other name of the file.
         file: String,

@@ -1,35 +1,46 @@
-//! Nothing is allocated per packet once the memory of the first packets is there.
+//! Nothing is allocated per packet once the memory of the first packets is there, and a capture of
+//! any length is converted in the same memory.
 #![allow(unsafe_code, reason = "an allocator that counts can be written in no other way")]
 
 use nprint_codec::{
-    CsvIndex, CsvOptions, CsvWriter, Header, Layout, LinkType, RowDecoder, RowEncoder, RowPolicy,
-    TernaryMatrix, Trace, decode, decode_into, encode_into,
+    CaptureReader, CsvIndex, CsvOptions, CsvWriter, Header, Layout, LinkType, RowDecoder,
+    RowEncoder, RowPolicy, TernaryMatrix, Trace, decode, decode_into, encode_into,
+    write_capture_to, write_csv,
 };
 use std::alloc::{GlobalAlloc, Layout as MemoryLayout, System};
 use std::cell::Cell;
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 
-/// The system's allocator, counting the calls of each thread.
+/// The system's allocator, counting the calls and the bytes of each thread.
 struct Counting;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(calls: usize, bytes: isize) {
+    CALLS.set(CALLS.get() + calls);
+    BYTES.set(BYTES.get() + bytes);
+    PEAK.set(PEAK.get().max(BYTES.get()));
 }
 
 // SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: MemoryLayout) -> *mut u8 {
-        CALLS.set(CALLS.get() + 1);
+        count(1, layout.size().cast_signed());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: MemoryLayout) {
+        count(0, -layout.size().cast_signed());
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: MemoryLayout, size: usize) -> *mut u8 {
-        CALLS.set(CALLS.get() + 1);
+        count(1, size.cast_signed() - layout.size().cast_signed());
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -41,6 +52,13 @@ fn allocations(run: impl FnOnce()) -> usize {
     let before = CALLS.get();
     run();
     CALLS.get() - before
+}
+
+fn peak_bytes(run: impl FnOnce()) -> isize {
+    let before = BYTES.get();
+    PEAK.set(before);
+    run();
+    PEAK.get() - before
 }
 
 /// IPv4 and IPv6 with TCP and UDP.
@@ -65,6 +83,7 @@ fn trace() -> Trace {
 #[test]
 fn the_counter_counts() {
     assert_eq!(allocations(|| drop(Vec::<u64>::with_capacity(10))), 1);
+    assert_eq!(peak_bytes(|| drop(Vec::<u64>::with_capacity(10))), 80);
 }
 
 #[test]
@@ -124,4 +143,47 @@ fn lines_of_csv_allocate_nothing() {
     };
     lines();
     assert_eq!(allocations(lines), 0);
+}
+
+/// A capture to CSV, packet by packet.
+fn convert(capture: impl Read, csv: impl io::Write, layout: &Arc<Layout>) -> usize {
+    let mut packets = CaptureReader::new(capture, "a capture").expect("a header");
+    let mut csv = CsvWriter::new(csv, layout, &CsvOptions::default()).expect("a header line");
+    while let Some(captured) = packets.next_packet().expect("a sound capture") {
+        csv.write_packet(captured.link_type, &captured.packet).expect("room");
+    }
+    csv.finish().expect("room")
+}
+
+#[test]
+fn the_length_of_a_capture_does_not_matter() {
+    let (trace, layout) = (trace(), Arc::new(Layout::of_headers(&Header::ALL)));
+    let mut capture = Vec::new();
+    write_capture_to(&mut capture, &trace).expect("memory");
+    let (header, records) = capture.split_at(24);
+    let (mut streamed, mut whole) = (Vec::new(), Vec::new());
+    convert(&capture[..], &mut streamed, &layout);
+    write_csv(&mut whole, &trace, &layout, &CsvOptions::default()).expect("memory");
+    assert_eq!(streamed, whole);
+
+    // Nothing holds the long capture: its records are read again and again.
+    struct Endless<'a>(&'a [u8], usize);
+    impl Read for Endless<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let from = self.1.rem_euclid(self.0.len());
+            let read = (&self.0[from..]).read(out)?;
+            self.1 += read;
+            Ok(read)
+        }
+    }
+    let peak = |times: usize| {
+        let records = Endless(records, 0).take((times * records.len()) as u64);
+        let mut rows = 0;
+        let peak = peak_bytes(|| rows = convert(header.chain(records), io::sink(), &layout));
+        assert_eq!(rows, times * trace.len());
+        peak
+    };
+    let (short, long) = (peak(20), peak(200));
+    assert_eq!(short, long);
+    assert!(long < 4 << 20, "{long} bytes");
 }
