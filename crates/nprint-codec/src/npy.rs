@@ -5,6 +5,7 @@
 //! ```
 //! The length makes the cells start on a multiple of 64 bytes.
 
+use crate::matrix::planes::copy_bytes;
 use crate::{Error, Layout, Result, TernaryMatrix};
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -59,8 +60,10 @@ pub fn write_npy(mut writer: impl Write, matrix: &TernaryMatrix, form: NpyForm) 
             }
             NpyForm::Planes => {
                 for plane in [row.present_words(), row.value_words()] {
-                    let bytes = plane.iter().flat_map(|word| word.to_be_bytes());
-                    block.extend(bytes.take(row_bytes >> 1));
+                    let start = block.len();
+                    block.resize(start + 8 * plane.len(), 0);
+                    copy_bytes(plane, &mut block[start..]);
+                    block.truncate(start + (row_bytes >> 1));
                 }
             }
         }

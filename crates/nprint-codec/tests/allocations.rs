@@ -155,6 +155,18 @@ fn convert(capture: impl Read, csv: impl io::Write, layout: &Arc<Layout>) -> usi
     csv.finish().expect("room")
 }
 
+/// Records of a capture again and again: nothing holds the long one.
+struct Endless<'a>(&'a [u8], usize);
+
+impl Read for Endless<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let from = self.1.rem_euclid(self.0.len());
+        let read = (&self.0[from..]).read(out)?;
+        self.1 += read;
+        Ok(read)
+    }
+}
+
 #[test]
 fn the_length_of_a_capture_does_not_matter() {
     let (trace, layout) = (trace(), Arc::new(Layout::of_headers(&Header::ALL)));
@@ -166,16 +178,6 @@ fn the_length_of_a_capture_does_not_matter() {
     write_csv(&mut whole, &trace, &layout, &CsvOptions::default()).expect("memory");
     assert_eq!(streamed, whole);
 
-    // Nothing holds the long capture: its records are read again and again.
-    struct Endless<'a>(&'a [u8], usize);
-    impl Read for Endless<'_> {
-        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-            let from = self.1.rem_euclid(self.0.len());
-            let read = (&self.0[from..]).read(out)?;
-            self.1 += read;
-            Ok(read)
-        }
-    }
     let peak = |times: usize| {
         let records = Endless(records, 0).take((times * records.len()) as u64);
         let mut rows = 0;
