@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use torchlight::artefact::write_atomic;
 use torchlight::nprint_codec::{
-    Error, Trace, read_capture, read_capture_from, read_capture_lossy, read_capture_lossy_from,
+    CaptureReader, Error, Selection, Trace, read_capture, read_capture_from,
 };
 
 use crate::summary::Common;
@@ -54,12 +54,17 @@ pub fn capture(path: &Path) -> anyhow::Result<Trace> {
     Ok(read_capture(path)?)
 }
 
-/// Reads a capture as far as it can be read, and what was wrong behind that.
-pub fn capture_lossy(path: &Path) -> anyhow::Result<(Trace, Option<Error>)> {
+/// Reads the packets that are asked for, as far as the capture can be read, and what was wrong
+/// behind that.
+pub fn capture_selected(
+    path: &Path,
+    selection: &Selection,
+) -> anyhow::Result<(Trace, Option<Error>)> {
     if is_dash(path) {
-        return Ok(read_capture_lossy_from(std::io::stdin().lock(), "standard input")?);
+        let mut reader = CaptureReader::new(std::io::stdin().lock(), "standard input")?;
+        return Ok(reader.read_selected(selection));
     }
-    Ok(read_capture_lossy(path)?)
+    Ok(CaptureReader::open(path)?.read_selected(selection))
 }
 
 /// A path for people.

@@ -84,9 +84,8 @@ fn forward(
     output: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
     let (layout, options) = columns(args)?;
-    let (trace, damage) = files::capture_lossy(capture)?;
-    let max_packets = options.max_packets;
-    let trace = Selection { filter, max_packets, ..Selection::default() }.apply(&trace);
+    let selection = Selection { filter, max_packets: options.max_packets, ..Selection::default() };
+    let (trace, damage) = files::capture_selected(capture, &selection)?;
     to(output, |out| Ok(write_csv(out, &trace, &layout, &options).map(drop)?))?;
     if args.stats {
         eprint!("{}", statistics(&trace, &options));

@@ -8,12 +8,13 @@ use nprint_codec::{
 };
 
 const SECTION: &[u8] = &[
-    0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
-    0xff, 0xff, 0xff, 0xff, 28, 0, 0, 0,
+    0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 28, 0, 0, 0,
 ];
 
 fuzz_target!(|bytes: &[u8]| {
-    let bytes = if bytes.starts_with(&SECTION[..4]) { bytes.to_vec() } else { [SECTION, bytes].concat() };
+    let bytes =
+        if bytes.starts_with(&SECTION[..4]) { bytes.to_vec() } else { [SECTION, bytes].concat() };
     let Ok((trace, _)) = read_capture_lossy_from(&bytes[..], "fuzz") else { return };
     let mut file = Vec::new();
     if write_capture_as(&mut file, &trace, CaptureFormat::PcapNg).is_ok() {

@@ -16,7 +16,7 @@ pub use reader::{CaptureReader, CapturedPacket};
 pub use salvage::{Salvage, salvage_capture, salvage_capture_from};
 pub use write::{CaptureFormat, write_capture, write_capture_as, write_capture_to};
 
-use crate::{Error, Result, Trace};
+use crate::{Error, Result, Selection, Trace};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -76,16 +76,40 @@ pub fn read_capture_from(reader: impl Read, name: &str) -> Result<Trace> {
 /// # Errors
 /// As [`read_capture_lossy`].
 pub fn read_capture_lossy_from(reader: impl Read, name: &str) -> Result<(Trace, Option<Error>)> {
-    let mut reader = CaptureReader::new(reader, name)?;
-    let mut gathered = Gathered::default();
-    let damage = loop {
-        match gathered.take_next(&mut reader) {
-            Ok(true) => {}
-            Ok(false) => break None,
-            Err(damage) => break Some(damage),
-        }
-    };
-    Ok((gathered.into_trace(&reader), damage))
+    Ok(CaptureReader::new(reader, name)?.read_selected(&Selection::default()))
+}
+
+impl<R: Read> CaptureReader<R> {
+    /// Reads the packets that `selection` takes, up to the end, to damage, which is returned
+    /// beside them, or to the number of packets that is enough: nothing is read behind it.
+    ///
+    /// # Example
+    /// ```
+    /// use nprint_codec::{CaptureReader, LinkType, Selection, Trace, write_capture_to};
+    /// let mut trace = Trace::new(LinkType::RawIp);
+    /// (0..9).for_each(|second| trace.push(second * 1_000_000_000, &[0x45, 0], 20));
+    /// let mut file = Vec::new();
+    /// write_capture_to(&mut file, &trace)?;
+    /// let first = Selection { max_packets: Some(2), ..Selection::default() };
+    /// let (read, damage) = CaptureReader::new(&file[..], "memory")?.read_selected(&first);
+    /// assert_eq!((read.len(), damage.is_none()), (2, true));
+    /// # Ok::<(), nprint_codec::Error>(())
+    /// ```
+    pub fn read_selected(&mut self, selection: &Selection) -> (Trace, Option<Error>) {
+        let mut gathered = Gathered::default();
+        let enough = selection.max_packets.unwrap_or(usize::MAX);
+        let damage = loop {
+            if gathered.packets() >= enough {
+                break None;
+            }
+            match gathered.take_next(self, selection) {
+                Ok(true) => {}
+                Ok(false) => break None,
+                Err(damage) => break Some(damage),
+            }
+        };
+        (gathered.into_trace(self), damage)
+    }
 }
 
 fn strict((trace, damage): (Trace, Option<Error>)) -> Result<Trace> {
@@ -105,11 +129,22 @@ fn open(path: &Path) -> Result<(File, String)> {
 struct Gathered(Option<Trace>);
 
 impl Gathered {
-    /// Takes the next packet, and says whether there was one.
-    fn take_next<R: Read>(&mut self, reader: &mut CaptureReader<R>) -> Result<bool> {
+    fn packets(&self) -> usize {
+        self.0.as_ref().map_or(0, Trace::len)
+    }
+
+    /// Looks at the next packet, takes it where `selection` does, and says whether there was one.
+    fn take_next<R: Read>(
+        &mut self,
+        reader: &mut CaptureReader<R>,
+        selection: &Selection,
+    ) -> Result<bool> {
         let Some(CapturedPacket { link_type, packet, .. }) = reader.next_packet()? else {
             return Ok(false);
         };
+        if !selection.takes(link_type, &packet) {
+            return Ok(true);
+        }
         let trace = self.0.get_or_insert_with(|| Trace::new(link_type));
         if trace.link_type() == link_type {
             trace.push(packet.time_ns, packet.bytes, packet.original_length);

@@ -13,6 +13,7 @@
 //! ```
 
 mod parse;
+mod words;
 
 use crate::{Dissection, IpVersion, LinkType, Packet, Result, TransportKind, dissect};
 use std::net::IpAddr;

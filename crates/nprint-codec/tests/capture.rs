@@ -2,9 +2,9 @@
 
 use flate2::{Compression, write::GzEncoder};
 use nprint_codec::{
-    CaptureFormat, CaptureReader, Error, LinkType, Trace, read_capture, read_capture_from,
-    read_capture_lossy, read_capture_lossy_from, salvage_capture_from, write_capture,
-    write_capture_as, write_capture_to,
+    CaptureFormat, CaptureReader, Error, LinkType, PacketFilter, Selection, Trace, read_capture,
+    read_capture_from, read_capture_lossy, read_capture_lossy_from, salvage_capture_from,
+    write_capture, write_capture_as, write_capture_to,
 };
 use proptest::prelude::*;
 use std::io::Write;
@@ -274,6 +274,18 @@ fn a_stream_is_read_as_it_comes() {
     assert_eq!(reader.packets(), 100_000);
     let last = reader.place();
     assert_eq!((last.packet, last.offset_bytes), (100_000, 24 + 28 * 99_999));
+}
+
+#[test]
+fn enough_is_enough() {
+    let file = written(&small_trace([0, 1_000]));
+    let (header, record) = (file[..24].to_vec(), file[24..52].to_vec());
+    let endless = Endless { record, header, packets: usize::MAX, at: 0 };
+    let mut reader = CaptureReader::new(endless, "stream").expect("a capture");
+    let filter = PacketFilter::parse("greater 12").ok();
+    let selection = Selection { filter, max_packets: Some(3), ..Selection::default() };
+    let (trace, damage) = reader.read_selected(&selection);
+    assert_eq!((trace.len(), damage.is_none()), (3, true));
 }
 
 #[test]

@@ -387,7 +387,8 @@ fn bit_of(case: &Case, name: &str, prefix: &str) -> Option<usize> {
     let layout = case.layout();
     let start =
         (0..layout.columns()).find(|c| layout.column_name(*c).is_some_and(|n| first(&n)))?;
-    let column = (start..).find(|c| layout.column_name(*c).as_deref() == Some(name))?;
+    let column =
+        (start..layout.columns()).find(|c| layout.column_name(*c).as_deref() == Some(name))?;
     Some(column - start)
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use torchlight::nprint_codec::{
-    CsvIndex, CsvOptions, Header, Layout, PacketFilter, RowPolicy, Selection, Trace, encode,
-    write_csv,
+    CsvIndex, CsvOptions, Header, Layout, PacketFilter, RowPolicy, Selection, encode, write_csv,
 };
 use torchlight::trace_image::{Canvas, Palette, render};
 use torchlight::{Problem, stem};
@@ -21,7 +20,7 @@ use crate::summary::{Common, Summary};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: torchlight encode trace.pcap --headers ipv4,tcp,udp -o trace.csv")]
 pub struct Encode {
-    /// Captures (pcap, pcapng, gzip of either); `-` is standard input
+    /// Captures (pcap, pcapng; gzip, zstd or xz of either); `-` is standard input
     #[arg(required = true)]
     captures: Vec<PathBuf>,
     /// File, or folder for several captures; `-` is standard output
@@ -54,6 +53,9 @@ pub struct Encode {
     /// Leave out columns whose whole name matches, look-ahead included (CSV)
     #[arg(long, value_name = "REGEX")]
     drop: Option<String>,
+    /// Only columns whose whole name matches (CSV)
+    #[arg(long, value_name = "REGEX")]
+    keep: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -143,7 +145,10 @@ impl Encode {
             max_packets: self.max_packets,
             ..Selection::default()
         };
-        let trace: Trace = selection.apply(&files::capture(path)?);
+        let (trace, damage) = files::capture_selected(path, &selection)?;
+        if let Some(damage) = damage {
+            return Err(damage.into());
+        }
         if self.format == Format::Csv {
             let mut bytes = Vec::new();
             let rows = write_csv(&mut bytes, &trace, layout, options)?;
@@ -201,8 +206,19 @@ impl Encode {
             fill: self.fill,
             ..CsvOptions::default()
         };
-        let Some(expression) = &self.drop else { return Ok(options) };
-        let pattern = NamePattern::new(expression).context("--drop")?;
-        Ok(options.dropping(layout, |name| pattern.matches(name)))
+        if self.drop.is_none() && self.keep.is_none() {
+            return Ok(options);
+        }
+        if self.format != Format::Csv {
+            bail!("--drop and --keep choose columns of CSV; other formats hold whole layouts");
+        }
+        let pattern =
+            |expression: &Option<String>| expression.as_deref().map(NamePattern::new).transpose();
+        let (drop, keep) =
+            (pattern(&self.drop).context("--drop")?, pattern(&self.keep).context("--keep")?);
+        Ok(options.dropping(layout, |name| {
+            drop.as_ref().is_some_and(|drop| drop.matches(name))
+                || keep.as_ref().is_some_and(|keep| !keep.matches(name))
+        }))
     }
 }

@@ -1,7 +1,7 @@
 //! What can be saved of a damaged capture.
 
 use super::{CaptureReader, Gathered, open};
-use crate::{Error, Result, Trace};
+use crate::{Error, Result, Selection, Trace};
 use std::io::Read;
 use std::path::Path;
 
@@ -58,7 +58,7 @@ pub fn salvage_capture(path: impl AsRef<Path>) -> Result<Salvage> {
 /// As [`salvage_capture`].
 pub fn salvage_capture_from(reader: impl Read, name: &str) -> Result<Salvage> {
     let mut reader = CaptureReader::new(reader, name)?.doubtful();
-    let mut gathered = Gathered::default();
+    let (mut gathered, everything) = (Gathered::default(), Selection::default());
     let (mut damage, mut damaged_places, mut skipped_bytes) = (Vec::new(), 0, 0);
     let mut note = |error: Error| {
         damaged_places += 1;
@@ -67,7 +67,7 @@ pub fn salvage_capture_from(reader: impl Read, name: &str) -> Result<Salvage> {
         }
     };
     loop {
-        match gathered.take_next(&mut reader) {
+        match gathered.take_next(&mut reader, &everything) {
             Ok(true) => continue,
             Ok(false) => break,
             Err(error) => note(error),

@@ -1,79 +1,12 @@
 //! The parser: words with their column, then one function a rule of the grammar.
 
+use super::words::{TCP, UDP, Word, is_keyword, port, protocol, split};
 use super::{Direction, Node, Test};
 use crate::{Error, IpVersion, Result};
 use std::net::IpAddr;
 
 /// Parentheses and `not` may nest so deep; a filter that people write stays far below.
 const MAX_DEPTH: usize = 64;
-
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const PROTOCOLS: [(&str, u8); 14] = [
-    ("icmp", 1),
-    ("igmp", 2),
-    ("ipip", 4),
-    ("tcp", TCP),
-    ("udp", UDP),
-    ("dccp", 33),
-    ("gre", 47),
-    ("esp", 50),
-    ("ah", 51),
-    ("icmp6", 58),
-    ("ospf", 89),
-    ("pim", 103),
-    ("vrrp", 112),
-    ("sctp", 132),
-];
-/// The services that people filter by; others go by number.
-const SERVICES: [(&str, u16); 20] = [
-    ("ftp-data", 20),
-    ("ftp", 21),
-    ("ssh", 22),
-    ("telnet", 23),
-    ("smtp", 25),
-    ("domain", 53),
-    ("bootps", 67),
-    ("bootpc", 68),
-    ("tftp", 69),
-    ("http", 80),
-    ("pop3", 110),
-    ("ntp", 123),
-    ("imap", 143),
-    ("snmp", 161),
-    ("bgp", 179),
-    ("ldap", 389),
-    ("https", 443),
-    ("syslog", 514),
-    ("imaps", 993),
-    ("pop3s", 995),
-];
-const KEYWORDS: [&str; 24] = [
-    "and",
-    "or",
-    "not",
-    "&&",
-    "||",
-    "!",
-    "(",
-    ")",
-    "ip",
-    "ip6",
-    "tcp",
-    "udp",
-    "icmp",
-    "icmp6",
-    "proto",
-    "src",
-    "dst",
-    "host",
-    "net",
-    "port",
-    "portrange",
-    "less",
-    "greater",
-    "mask",
-];
 
 pub(super) fn parse(expression: &str) -> Result<Option<Node>> {
     let words = split(expression);
@@ -85,31 +18,6 @@ pub(super) fn parse(expression: &str) -> Result<Option<Node>> {
     match parser.word() {
         None => Ok(Some(node)),
         Some(_) => Err(parser.expected("and, or, or the end")),
-    }
-}
-
-/// A word and the byte where it starts.
-type Word<'a> = (usize, &'a str);
-
-/// Blanks separate words; parentheses, `!`, `&&` and `||` stand for themselves.
-fn split(expression: &str) -> Vec<Word<'_>> {
-    let mut words = Vec::new();
-    let mut rest = expression;
-    loop {
-        rest = rest.trim_start();
-        let start = expression.len() - rest.len();
-        let Some(first) = rest.chars().next() else { return words };
-        let length = if rest.starts_with("&&") || rest.starts_with("||") {
-            2
-        } else if matches!(first, '(' | ')' | '!') {
-            1
-        } else {
-            let end = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | '!' | '&' | '|');
-            // A lone & or | is a word that no rule takes.
-            rest.find(end).filter(|n| *n > 0).unwrap_or(if end(first) { 1 } else { rest.len() })
-        };
-        words.push((start, &rest[..length]));
-        rest = &rest[length..];
     }
 }
 
@@ -225,7 +133,7 @@ impl<'a> Parser<'a> {
     }
 
     fn at_value(&self) -> bool {
-        self.word().is_some_and(|word| !KEYWORDS.contains(&word))
+        self.word().is_some_and(|word| !is_keyword(word))
     }
 
     fn protocol(&mut self) -> Option<Protocol> {
@@ -329,8 +237,7 @@ impl<'a> Parser<'a> {
                 (ports(q, transport, range), "two ports such as 6000-6008")
             }
             Kind::Protocol => {
-                let number = named(&PROTOCOLS, word).or_else(|| word.parse().ok());
-                let test = number.map(|number| Test::Protocol { version, number });
+                let test = protocol(word).map(|number| Test::Protocol { version, number });
                 (test, "a protocol number up to 255 or a name such as tcp, gre, ospf")
             }
         };
@@ -355,26 +262,14 @@ fn ports(q: Qualifiers, transport: Option<u8>, range: Option<(u16, u16)>) -> Opt
     range.map(|(first, last)| Test::Ports { transport, direction: q.direction, first, last })
 }
 
-fn port(word: &str) -> Option<u16> {
-    word.parse().ok().or_else(|| named(&SERVICES, word))
-}
-
-fn named<T: Copy>(table: &[(&str, T)], word: &str) -> Option<T> {
-    table.iter().find(|(name, _)| *name == word).map(|(_, number)| *number)
-}
-
 fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
 fn network(word: &str) -> Option<(IpAddr, u8)> {
-    let (address, bits) = match word.split_once('/') {
-        Some((address, bits)) => (address.parse().ok()?, bits.parse().ok()?),
-        None => {
-            let address = word.parse().ok()?;
-            (address, width(address))
-        }
-    };
+    let (address, bits) = word.split_once('/').unwrap_or((word, ""));
+    let address: IpAddr = address.parse().ok()?;
+    let bits = if word.contains('/') { bits.parse().ok()? } else { width(address) };
     let spare = u32::from(width(address).checked_sub(bits)?);
     let behind = match address {
         IpAddr::V4(a) => a.to_bits().trailing_zeros(),
