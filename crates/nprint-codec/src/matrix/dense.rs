@@ -177,7 +177,7 @@ mod tests {
                 let (present, value): (Vec<u64>, Vec<u64>) = planes.iter().copied().unzip();
                 matrix.push_vacant().set_words(&present, &value);
                 let vacant: Vec<u64> = vec![0; 5];
-                matrix.push_vacant().set_words(&vec![u64::MAX; 5], &value);
+                matrix.push_vacant().set_words(&[u64::MAX; 5], &value);
                 matrix.push_vacant().set_words(&vacant, &vacant);
             }
             let cells = matrix.to_i8();
