@@ -5,13 +5,18 @@
 //! index       ~~~ optional times ~~~   one column a bit, most significant first
 //! ```
 
+mod cells;
+mod header;
 mod index;
+mod line;
 mod read;
+mod row;
+mod source;
 mod write;
 
 pub use index::CsvIndex;
 pub use read::{CsvTable, read_csv, read_csv_from};
-pub use write::{write_csv, write_matrix_csv};
+pub use write::{CsvWriter, write_csv, write_matrix_csv};
 
 use crate::{Layout, RowPolicy};
 

@@ -1,6 +1,10 @@
 //! Matrices to captures, bits taken as they are.
+//!
+//! Representation: the value plane is the header bytes, so a packet is one copy per run of
+//! columns; the *present* plane only says where a header ends. Bench: `decode/*`.
 
-use crate::{Cell, Header, LinkType, Row, TernaryMatrix, Trace, ipv4, ipv6};
+use crate::matrix::planes::{copy_bytes, used_bytes};
+use crate::{Header, Layout, LinkType, Row, Segment, TernaryMatrix, Trace, ipv4, ipv6};
 
 const ETHERNET_BYTES: usize = 14;
 
@@ -30,74 +34,171 @@ const ETHERNET_BYTES: usize = 14;
 /// assert_eq!(trace.packet(0).bytes.len(), 28);
 /// ```
 pub fn decode(matrix: &TernaryMatrix, times_ns: &[i64]) -> Trace {
-    let segments = matrix.layout().segments();
-    let ethernet = segments.iter().any(|s| s.header == Header::Ethernet);
-    let mut trace = Trace::new(if ethernet { LinkType::Ethernet } else { LinkType::RawIp });
-    for (index, row) in matrix.iter().enumerate() {
-        let Some(packet) = packet_bytes(&row) else { continue };
-        let link = if ethernet { link_bytes(&row) } else { Vec::new() };
-        let bytes = [link, packet].concat();
-        let time_ns = times_ns.get(index).or(times_ns.last()).copied().unwrap_or(0);
-        trace.push(time_ns, &bytes, bytes.len() as u32);
-    }
+    let decoder = RowDecoder::new(matrix.layout());
+    let mut trace = Trace::new(decoder.link_type());
+    append(decoder, &mut trace, matrix, times_ns);
     trace
 }
 
-fn link_bytes(row: &Row<'_>) -> Vec<u8> {
-    let mut link = header_bytes(row, Header::Ethernet, 0);
-    if link.is_empty() {
-        let ethertype = if row.has(Header::Ipv4) { [0x08, 0x00] } else { [0x86, 0xdd] };
-        link = [&[0; 12][..], &ethertype].concat();
-    }
-    link.resize(ETHERNET_BYTES, 0);
-    link
+/// Replaces the packets and the link type of `trace` by those that [`decode`] gives, in the same
+/// memory.
+pub fn decode_into(trace: &mut Trace, matrix: &TernaryMatrix, times_ns: &[i64]) {
+    let decoder = RowDecoder::new(matrix.layout());
+    trace.restart(decoder.link_type());
+    append(decoder, trace, matrix, times_ns);
 }
 
-/// The packet from its IP header on.
-fn packet_bytes(row: &Row<'_>) -> Option<Vec<u8>> {
-    if !row.has(Header::Ipv4) && !row.has(Header::Ipv6) {
-        return None;
+fn append(mut decoder: RowDecoder, trace: &mut Trace, matrix: &TernaryMatrix, times_ns: &[i64]) {
+    for (index, row) in matrix.iter().enumerate() {
+        let time_ns = times_ns.get(index).or(times_ns.last()).copied().unwrap_or(0);
+        trace.push_with(time_ns, |buffer| decoder.append(&row, buffer));
     }
-    let mut bytes = header_bytes(row, Header::Ipv4, 20);
-    bytes.extend(header_bytes(row, Header::Ipv6, 40));
-    bytes.extend(header_bytes(row, Header::Tcp, 20));
-    bytes.extend(header_bytes(row, Header::Udp, 8));
-    bytes.extend(header_bytes(row, Header::Icmp, 8));
-    bytes.extend(header_bytes(row, Header::Payload, 0));
-    let total = match (row.get(ipv4::TOTAL_LENGTH), row.get(ipv6::PAYLOAD_LENGTH)) {
-        (Some(total), _) => total as usize,
-        (None, Some(payload)) => 40 + payload as usize,
-        (None, None) => 0,
-    };
-    bytes.resize(bytes.len().max(total), 0);
-    Some(bytes)
 }
 
-/// One header's bytes, empty where the row has none of it. Bytes below `fixed` that the layout
-/// lacks count as present zeros where the bytes before them are present.
-fn header_bytes(row: &Row<'_>, header: Header, fixed: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut covered = vec![false; fixed];
-    for segment in row.layout().segments().iter().filter(|s| s.header == header) {
-        for i in 0..segment.length_bytes {
-            let at = segment.header_offset_bytes + i;
-            if let Some(slot) = covered.get_mut(at) {
-                *slot = true;
-            }
-            let cells = (0..8).map(|bit| row.cell(segment.column + 8 * i + bit));
-            let (any, value) = cells.fold((false, 0_u8), |(any, value), cell| {
-                (any || cell != Cell::Vacant, (value << 1) | u8::from(cell == Cell::One))
-            });
-            if any {
-                bytes.resize(bytes.len().max(at + 1), 0);
-                bytes[at] = value;
-            }
+/// Decodes rows one at a time, as [`decode`] does, in the memory of one packet.
+///
+/// # Example
+/// ```
+/// use nprint_codec::{Layout, RowDecoder, TernaryMatrix, ipv4};
+/// let mut matrix = TernaryMatrix::vacant(Layout::reference(), 2);
+/// matrix.row_mut(1).set(ipv4::TTL, 64);
+/// let mut decoder = RowDecoder::new(matrix.layout());
+/// assert_eq!(decoder.decode(&matrix.row(0)), None);
+/// assert_eq!(decoder.decode(&matrix.row(1)), Some(&[0, 0, 0, 0, 0, 0, 0, 0, 64][..]));
+/// ```
+#[derive(Debug, Clone)]
+pub struct RowDecoder {
+    link_type: LinkType,
+    ethernet: HeaderBytes,
+    /// In wire order, IP first.
+    packet: [HeaderBytes; 6],
+    /// The row's value plane in column order.
+    value: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl RowDecoder {
+    /// A decoder of rows of one layout.
+    pub fn new(layout: &Layout) -> Self {
+        let ethernet = layout.segments().iter().any(|s| s.header == Header::Ethernet);
+        let sizes = [(Header::Ipv4, 20), (Header::Ipv6, 40), (Header::Tcp, 20)];
+        let more = [(Header::Udp, 8), (Header::Icmp, 8), (Header::Payload, 0)];
+        let of = |(header, fixed)| HeaderBytes::new(layout, header, fixed);
+        let [a, b, c] = sizes.map(of);
+        let [d, e, f] = more.map(of);
+        Self {
+            link_type: if ethernet { LinkType::Ethernet } else { LinkType::RawIp },
+            ethernet: of((Header::Ethernet, 0)),
+            packet: [a, b, c, d, e, f],
+            value: vec![0; 8 * layout.words()],
+            bytes: Vec::new(),
         }
     }
-    while !bytes.is_empty() && covered.get(bytes.len()) == Some(&false) {
-        bytes.push(0);
+
+    /// Link type of the packets.
+    pub fn link_type(&self) -> LinkType {
+        self.link_type
     }
-    bytes
+
+    /// The packet of one row of the decoder's layout; `None` where the row has no IP header.
+    ///
+    /// # Panics
+    /// When the row is shorter than the decoder's layout, as slices do.
+    pub fn decode(&mut self, row: &Row<'_>) -> Option<&[u8]> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        let is_packet = self.append(row, &mut bytes);
+        self.bytes = bytes;
+        is_packet.then_some(&self.bytes)
+    }
+
+    /// Appends the packet of `row`, and returns whether it has one.
+    fn append(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> bool {
+        let present = row.present_words();
+        let [v4, v6, above @ ..] = &self.packet;
+        if !v4.is_present(present) && !v6.is_present(present) {
+            return false;
+        }
+        copy_bytes(row.value_words(), &mut self.value);
+        if self.link_type == LinkType::Ethernet {
+            let start = out.len();
+            if self.ethernet.append(present, &self.value, out) == 0 {
+                let ethertype = if v4.is_present(present) { [0x08, 0x00] } else { [0x86, 0xdd] };
+                out.extend_from_slice(&[0; 12]);
+                out.extend_from_slice(&ethertype);
+            }
+            out.resize(start + ETHERNET_BYTES, 0);
+        }
+        let start = out.len();
+        for header in [v4, v6].into_iter().chain(above) {
+            header.append(present, &self.value, out);
+        }
+        let total = match (row.get(ipv4::TOTAL_LENGTH), row.get(ipv6::PAYLOAD_LENGTH)) {
+            (Some(total), _) => total as usize,
+            (None, Some(payload)) => 40 + payload as usize,
+            (None, None) => 0,
+        };
+        out.resize(out.len().max(start + total), 0);
+        true
+    }
+}
+
+/// Where the bytes of one header lie in a row.
+#[derive(Debug, Clone)]
+struct HeaderBytes {
+    segments: Vec<Segment>,
+    /// By the length that the row shows: the length with the bytes that the layout lacks, which
+    /// count as zeros where the bytes before them are present.
+    completed: Vec<usize>,
+}
+
+impl HeaderBytes {
+    fn new(layout: &Layout, header: Header, fixed: usize) -> Self {
+        let segments: Vec<Segment> =
+            layout.segments().iter().filter(|s| s.header == header).copied().collect();
+        let covered = |at: usize| {
+            segments.iter().any(|s| {
+                (s.header_offset_bytes..s.header_offset_bytes + s.length_bytes).contains(&at)
+            })
+        };
+        let complete = |length: usize| match length {
+            0 => 0,
+            _ => (length..fixed).find(|at| covered(*at)).unwrap_or(fixed.max(length)),
+        };
+        let completed = (0..=fixed).map(complete).collect();
+        Self { segments, completed }
+    }
+
+    fn is_present(&self, present: &[u64]) -> bool {
+        self.segments.iter().any(|s| used_bytes(present, s.column >> 3, s.length_bytes) != 0)
+    }
+
+    /// Appends the header up to its last byte that has a present cell, and returns its length.
+    #[inline]
+    fn append(&self, present: &[u64], value: &[u8], out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        for s in &self.segments {
+            let used = used_bytes(present, s.column >> 3, s.length_bytes);
+            if used != 0 {
+                let from = s.column >> 3;
+                let at = start + s.header_offset_bytes;
+                if at > out.len() {
+                    out.resize(at, 0);
+                }
+                if at == out.len() {
+                    out.extend_from_slice(&value[from..from + used]);
+                } else {
+                    // The layout has the runs of this header in another order.
+                    out.resize(out.len().max(at + used), 0);
+                    out[at..at + used].copy_from_slice(&value[from..from + used]);
+                }
+            }
+        }
+        let length = out.len() - start;
+        let completed = self.completed.get(length).copied().unwrap_or(length);
+        out.resize(start + completed, 0);
+        completed
+    }
 }
 
 #[cfg(test)]

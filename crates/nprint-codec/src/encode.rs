@@ -1,8 +1,12 @@
 //! Captures to matrices.
+//!
+//! Representation: the value plane *is* the header bytes, so a row is a few copies of byte runs,
+//! a word at a time, into vacant words; nothing looks at bits and nothing is allocated per
+//! packet (`tests/allocations.rs`). Bench: `encode/*`.
 
 use crate::{
-    Dissection, Header, IpVersion, Layout, LinkType, RowMut, TernaryMatrix, Trace, TransportKind,
-    dissect, wireless,
+    Dissection, Header, IpVersion, Layout, LinkType, Row, RowMut, TernaryMatrix, Trace,
+    TransportKind, dissect, wireless,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -31,16 +35,78 @@ pub enum RowPolicy {
 /// ```
 pub fn encode(trace: &Trace, layout: &Arc<Layout>, policy: RowPolicy) -> TernaryMatrix {
     let mut matrix = TernaryMatrix::new(layout.clone());
-    for packet in trace.iter() {
-        if let Some(frame) = wireless::whole_frame(trace.link_type(), policy, packet.bytes) {
-            frame.write_row(&mut matrix.push_vacant());
-            continue;
-        }
-        if let Some(d) = dissect(trace.link_type(), packet.bytes).filter(|d| takes(policy, d)) {
-            write_row(&mut matrix.push_vacant(), &parts(trace.link_type(), policy, &d));
-        }
-    }
+    encode_into(&mut matrix, trace, policy);
     matrix
+}
+
+/// Appends the rows of `trace` to `matrix`, whose memory grows at most once. A matrix that is
+/// [cleared](TernaryMatrix::clear) and filled again allocates nothing.
+pub fn encode_into(matrix: &mut TernaryMatrix, trace: &Trace, policy: RowPolicy) {
+    matrix.reserve(trace.len());
+    for packet in trace.iter() {
+        push_packet(matrix, trace.link_type(), packet.bytes, policy);
+    }
+}
+
+/// Appends the row of one packet, and returns whether it has one.
+pub(crate) fn push_packet(
+    matrix: &mut TernaryMatrix,
+    link_type: LinkType,
+    packet: &[u8],
+    policy: RowPolicy,
+) -> bool {
+    let parts = Parts::of(link_type, packet, policy);
+    if let Some(parts) = &parts {
+        parts.fill(&mut matrix.push_vacant());
+    }
+    parts.is_some()
+}
+
+/// Encodes packets one at a time, in the memory of one row.
+///
+/// # Example
+/// ```
+/// use nprint_codec::{Layout, LinkType, RowEncoder, RowPolicy, ipv4};
+/// let mut encoder = RowEncoder::new(&Layout::reference(), RowPolicy::default());
+/// let packet = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+/// let row = encoder.encode(LinkType::RawIp, &packet).expect("an IPv4 packet");
+/// assert_eq!(row.get(ipv4::TTL), Some(64));
+/// assert!(encoder.encode(LinkType::RawIp, &[]).is_none());
+/// ```
+#[derive(Debug, Clone)]
+pub struct RowEncoder {
+    policy: RowPolicy,
+    row: TernaryMatrix,
+}
+
+impl RowEncoder {
+    /// An encoder of the packets that `policy` takes.
+    pub fn new(layout: &Arc<Layout>, policy: RowPolicy) -> Self {
+        Self { policy, row: TernaryMatrix::vacant(layout.clone(), 1) }
+    }
+
+    /// The columns.
+    pub fn layout(&self) -> &Arc<Layout> {
+        self.row.layout()
+    }
+
+    /// The row of one packet, its bytes from the link layer on; `None` where the policy has no
+    /// row for it.
+    pub fn encode(&mut self, link_type: LinkType, packet: &[u8]) -> Option<Row<'_>> {
+        self.encode_parts(link_type, packet).map(|(row, ..)| row)
+    }
+
+    /// The row, and what it was made of.
+    pub(crate) fn encode_parts<'p>(
+        &mut self,
+        link_type: LinkType,
+        packet: &'p [u8],
+    ) -> Option<(Row<'_>, Parts<'p>)> {
+        let parts = Parts::of(link_type, packet, self.policy)?;
+        self.row.clear();
+        parts.fill(&mut self.row.push_vacant());
+        Some((self.row.row(0), parts))
+    }
 }
 
 /// Whether `policy` makes a row of this packet.
@@ -51,52 +117,84 @@ pub fn takes(policy: RowPolicy, d: &Dissection<'_>) -> bool {
     }
 }
 
-/// The bytes of one packet as `policy` sorts them into headers.
+/// The bytes of one packet as a policy sorts them into headers.
 pub(crate) struct Parts<'a> {
     /// Radiotap and 802.11, where that is the link layer.
     pub(crate) frame: Option<wireless::Frame<'a>>,
     ethernet: &'a [u8],
-    network: (Header, &'a [u8]),
+    /// The IP header; none where a frame is a row as a whole.
+    pub(crate) network: Option<(Header, &'a [u8])>,
     /// Header and bytes, where the packet has a transport header with columns.
     pub(crate) transport: Option<(Header, &'a [u8])>,
     payload: &'a [u8],
+    /// Where the IP header starts. Units: bytes.
+    pub(crate) link_length: usize,
 }
 
-pub(crate) fn parts<'a>(link_type: LinkType, policy: RowPolicy, d: &Dissection<'a>) -> Parts<'a> {
-    let ip = match d.version {
-        IpVersion::V4 => Header::Ipv4,
-        IpVersion::V6 => Header::Ipv6,
-    };
-    let (transport, payload) = match (d.kind, policy) {
-        (TransportKind::Tcp, _) => (Some((Header::Tcp, d.transport)), d.payload),
-        (TransportKind::Udp, _) => (Some((Header::Udp, d.transport)), d.payload),
-        (TransportKind::Icmp | TransportKind::Icmpv6, _) => {
-            (Some((Header::Icmp, d.transport)), d.payload)
+impl<'a> Parts<'a> {
+    /// `None` where the policy has no row for the packet.
+    fn of(link_type: LinkType, packet: &'a [u8], policy: RowPolicy) -> Option<Self> {
+        if let Some(frame) = wireless::whole_frame(link_type, policy, packet) {
+            return Some(Self {
+                frame: Some(frame),
+                ethernet: &[],
+                network: None,
+                transport: None,
+                payload: &[],
+                link_length: packet.len(),
+            });
         }
-        (TransportKind::LaterFragment, RowPolicy::NPrint) => {
-            let (header, length) = match d.protocol {
-                6 => (Header::Tcp, d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4))),
-                17 => (Header::Udp, 8),
-                _ => (Header::Icmp, 8),
-            };
-            let (bytes, rest) = d.payload.split_at(length.min(d.payload.len()));
-            (Some((header, bytes)), rest)
-        }
-        _ => (None, d.payload),
-    };
-    let ethernet = if link_type == LinkType::Ethernet { d.link } else { &[] };
-    let frame = (link_type == LinkType::Radiotap).then(|| wireless::Frame::of(d.link)).flatten();
-    Parts { frame, ethernet, network: (ip, d.ip), transport, payload }
-}
+        let d = dissect(link_type, packet).filter(|d| takes(policy, d))?;
+        let ip = match d.version {
+            IpVersion::V4 => Header::Ipv4,
+            IpVersion::V6 => Header::Ipv6,
+        };
+        let (transport, payload) = match (d.kind, policy) {
+            (TransportKind::Tcp, _) => (Some((Header::Tcp, d.transport)), d.payload),
+            (TransportKind::Udp, _) => (Some((Header::Udp, d.transport)), d.payload),
+            (TransportKind::Icmp | TransportKind::Icmpv6, _) => {
+                (Some((Header::Icmp, d.transport)), d.payload)
+            }
+            (TransportKind::LaterFragment, RowPolicy::NPrint) => {
+                let (header, length) = match d.protocol {
+                    6 => (Header::Tcp, d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4))),
+                    17 => (Header::Udp, 8),
+                    _ => (Header::Icmp, 8),
+                };
+                let (bytes, rest) = d.payload.split_at(length.min(d.payload.len()));
+                (Some((header, bytes)), rest)
+            }
+            _ => (None, d.payload),
+        };
+        let is_radiotap = link_type == LinkType::Radiotap;
+        Some(Self {
+            frame: is_radiotap.then(|| wireless::Frame::of(d.link)).flatten(),
+            ethernet: if link_type == LinkType::Ethernet { d.link } else { &[] },
+            network: Some((ip, d.ip)),
+            transport,
+            payload,
+            link_length: d.link.len(),
+        })
+    }
 
-pub(crate) fn write_row(row: &mut RowMut<'_>, parts: &Parts<'_>) {
-    if let Some(frame) = &parts.frame {
-        frame.write_row(row);
+    /// Fills a vacant row.
+    fn fill(&self, row: &mut RowMut<'_>) {
+        for segment in row.layout().segments() {
+            row.fill_segment(segment, self.header(segment.header));
+        }
     }
-    row.set_header(Header::Ethernet, parts.ethernet);
-    row.set_header(parts.network.0, parts.network.1);
-    if let Some((header, bytes)) = parts.transport {
-        row.set_header(header, bytes);
+
+    /// The bytes of one header, none where the packet has none.
+    #[inline]
+    fn header(&self, header: Header) -> &'a [u8] {
+        match (header, self.network, self.transport) {
+            (Header::Ethernet, ..) => self.ethernet,
+            (Header::Payload, ..) => self.payload,
+            (Header::Radiotap, ..) => self.frame.map_or(&[], |frame| frame.radiotap),
+            (Header::Wlan, ..) => self.frame.map_or(&[], |frame| frame.wlan),
+            (header, Some((network, bytes)), _) if header == network => bytes,
+            (header, _, Some((transport, bytes))) if header == transport => bytes,
+            _ => &[],
+        }
     }
-    row.set_header(Header::Payload, parts.payload);
 }

@@ -61,6 +61,53 @@ pub enum Error {
         /// Number of confidences.
         found: usize,
     },
+    /// Cells that make no whole rows.
+    #[error("{found} cells make no whole rows of {columns} columns")]
+    CellCount {
+        /// Width of a row.
+        columns: usize,
+        /// Number of cells.
+        found: usize,
+    },
+    /// A number that is no cell.
+    #[error("row {row}, column {column}: {found}, expected -1, 0 or 1")]
+    CellValue {
+        /// The row, from 1.
+        row: usize,
+        /// The column, from 1.
+        column: usize,
+        /// The number.
+        found: i8,
+    },
+    /// A file that is no array file, or not one of a matrix of this layout.
+    #[error(
+        "{file}: {found:?} is no header of a matrix of {columns} columns; expected NumPy's format 1.0 with '|i1' of shape (rows, {columns}), or '|u1' of shape (rows, 2, {}), in C order",
+        columns >> 3
+    )]
+    NpyHeader {
+        /// Path or other name of the file.
+        file: String,
+        /// What stands in the header's place.
+        found: String,
+        /// Columns of the layout.
+        columns: usize,
+    },
+    /// An array file that ends before its last row.
+    #[error(
+        "{file}: row {row} of {rows} has {found} bytes, expected {expected} as its header says"
+    )]
+    NpyLength {
+        /// Path or other name of the file.
+        file: String,
+        /// Rows by the header.
+        rows: usize,
+        /// The row that is incomplete, from 1.
+        row: usize,
+        /// Bytes of a row.
+        expected: usize,
+        /// Bytes that the file still has for this one.
+        found: usize,
+    },
     /// The operating system refused to read or write.
     #[error("cannot {action} {file}: {source}")]
     Io {

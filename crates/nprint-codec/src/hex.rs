@@ -5,10 +5,9 @@
 //! 192.0.2.1, 60  , 4500003c…  , …        the third cell is the packet
 //! ```
 
-use crate::encode::{parts, write_row};
+use crate::encode::push_packet;
 use crate::{
-    CsvIndex, CsvOptions, Error, Layout, LinkType, Result, TernaryMatrix, dissect, takes,
-    write_matrix_csv,
+    CsvIndex, CsvOptions, Error, Layout, LinkType, Result, TernaryMatrix, write_matrix_csv,
 };
 use std::io::{BufRead, Read, Write};
 use std::sync::Arc;
@@ -198,14 +197,12 @@ pub fn write_hex_csv<R: BufRead>(
                 continue;
             }
         };
-        let dissected = dissect(packet.link_type, &packet.bytes).filter(|d| takes(policy, d));
-        let Some(d) = dissected else {
+        if !push_packet(&mut matrix, packet.link_type, &packet.bytes, policy) {
             let (found, line) = ("a packet without a row".to_owned(), packet.line);
             let expected = "TCP, UDP or ICMP in IPv4 or IPv6";
             left_out(Error::HexLine { file: file.clone(), line, found, expected });
             continue;
-        };
-        write_row(&mut matrix.push_vacant(), &parts(packet.link_type, policy, &d));
+        }
         batch.texts.push(packet.text);
         if matrix.rows() == BATCH_ROWS {
             batch.write(&mut writer, &mut matrix)?;

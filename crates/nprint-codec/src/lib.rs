@@ -15,6 +15,7 @@ mod layout;
 mod link;
 mod matrix;
 mod nprint_args;
+mod npy;
 mod selection;
 mod statistics;
 mod trace;
@@ -27,11 +28,11 @@ pub use capture::{
 };
 pub use checksum::Checksum;
 pub use csv::{
-    CsvIndex, CsvOptions, CsvTable, read_csv, read_csv_from, write_csv, write_matrix_csv,
+    CsvIndex, CsvOptions, CsvTable, CsvWriter, read_csv, read_csv_from, write_csv, write_matrix_csv,
 };
-pub use decode::decode;
+pub use decode::{RowDecoder, decode, decode_into};
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
-pub use encode::{RowPolicy, encode, takes};
+pub use encode::{RowEncoder, RowPolicy, encode, encode_into, takes};
 pub use error::{Error, Place, Result};
 pub use field::{Field, Header, ethernet, icmp, ipv4, ipv6, payload, radiotap, tcp, udp, wlan};
 pub use filter::PacketFilter;
@@ -39,6 +40,7 @@ pub use hex::{HexPacket, HexReader, write_hex_csv};
 pub use layout::{Layout, Segment};
 pub use matrix::{Cell, Row, RowMut, SoftMatrix, TernaryMatrix};
 pub use nprint_args::NprintArgs;
+pub use npy::{NpyForm, read_npy, write_npy};
 pub use selection::{Flow, FlowKey, Selection, flows};
 pub use statistics::HeaderStatistics;
 pub use trace::{Labels, LinkType, Packet, Trace};

@@ -1,6 +1,13 @@
 //! Ternary matrices as two bit planes.
 
-use crate::{Field, Header, Layout};
+mod dense;
+pub(crate) mod planes;
+mod soft;
+
+pub use soft::SoftMatrix;
+
+use crate::{Field, Header, Layout, Segment};
+use planes::{clear_bytes, deposit, extract, fill_in, set_bytes, used_bytes};
 use std::sync::Arc;
 
 /// One cell: a header bit, or nothing where the packet has no such header.
@@ -129,6 +136,18 @@ impl TernaryMatrix {
         self.row_mut(self.rows - 1)
     }
 
+    /// Makes room for `rows` more rows, so that appending them allocates nothing.
+    pub fn reserve(&mut self, rows: usize) {
+        let words = rows * self.layout.words();
+        self.present.reserve(words);
+        self.value.reserve(words);
+    }
+
+    /// Removes every row and keeps the memory for others.
+    pub fn clear(&mut self) {
+        self.truncate(0);
+    }
+
     /// Keeps the first `rows` rows; does nothing when there are fewer.
     pub fn truncate(&mut self, rows: usize) {
         if rows < self.rows {
@@ -146,15 +165,6 @@ impl TernaryMatrix {
     /// The whole *value* plane, rows one after the other.
     pub fn value_plane(&self) -> &[u64] {
         &self.value
-    }
-
-    /// The cells as nPrint's -1, 0, 1, row by row.
-    pub fn to_i8(&self) -> Vec<i8> {
-        let mut out = Vec::with_capacity(self.rows * self.columns());
-        for row in self.iter() {
-            out.extend((0..self.columns()).map(|c| row.cell(c).to_i8()));
-        }
-        out
     }
 
     fn range(&self, index: usize) -> std::ops::Range<usize> {
@@ -209,7 +219,7 @@ impl<'a> Row<'a> {
             .segments()
             .iter()
             .filter(|s| s.header == header)
-            .any(|s| (0..s.length_bytes).any(|i| extract(self.present, s.column + 8 * i, 8) != 0))
+            .any(|s| used_bytes(self.present, s.column >> 3, s.length_bytes) != 0)
     }
 
     /// Whether no cell is present.
@@ -229,12 +239,26 @@ impl<'a> Row<'a> {
 
     /// The leading bytes of a byte-aligned field (options, addresses) up to its first vacant bit.
     pub fn bytes(&self, field: Field) -> Vec<u8> {
-        let Some(column) = self.layout.column_of(field) else { return Vec::new() };
-        (0..usize::from(field.bits >> 3))
-            .map(|i| column + 8 * i)
+        self.field_bytes(field).collect()
+    }
+
+    /// The bytes of a byte-aligned field of exactly `N` bytes; `None` where any bit is vacant.
+    pub fn byte_array<const N: usize>(&self, field: Field) -> Option<[u8; N]> {
+        let mut out = [0; N];
+        let mut bytes = self.field_bytes(field);
+        for slot in &mut out {
+            *slot = bytes.next()?;
+        }
+        (usize::from(field.bits) == 8 * N).then_some(out)
+    }
+
+    fn field_bytes(&self, field: Field) -> impl Iterator<Item = u8> + '_ {
+        let first = self.layout.column_of(field);
+        let columns =
+            first.into_iter().flat_map(move |c| (c..c + usize::from(field.bits)).step_by(8));
+        columns
             .take_while(|c| extract(self.present, *c, 8) == 0xff)
             .map(|c| extract(self.value, c, 8) as u8)
-            .collect()
     }
 
     /// Number of cells in which two rows of the same layout differ.
@@ -252,7 +276,12 @@ pub struct RowMut<'a> {
     value: &'a mut [u64],
 }
 
-impl RowMut<'_> {
+impl<'a> RowMut<'a> {
+    /// The columns.
+    pub fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
     /// The row for reading.
     pub fn as_row(&self) -> Row<'_> {
         Row { layout: self.layout, present: self.present, value: self.value }
@@ -278,7 +307,8 @@ impl RowMut<'_> {
     /// Makes every cell of `header` vacant.
     pub fn clear(&mut self, header: Header) {
         for s in self.layout.segments().iter().filter(|s| s.header == header) {
-            self.clear_columns(s.column, 8 * s.length_bytes);
+            clear_bytes(self.present, s.column >> 3, s.length_bytes);
+            clear_bytes(self.value, s.column >> 3, s.length_bytes);
         }
     }
 
@@ -293,13 +323,28 @@ impl RowMut<'_> {
     /// Writes the header's bytes as they lie on the wire. Bytes that the layout lacks are
     /// skipped; cells of the header past the end of `bytes` become vacant.
     pub fn set_header(&mut self, header: Header, bytes: &[u8]) {
+        self.clear(header);
         for s in self.layout.segments().iter().filter(|s| s.header == header) {
-            for i in 0..s.length_bytes {
-                let (column, byte) = (s.column + 8 * i, bytes.get(s.header_offset_bytes + i));
-                deposit(self.present, column, 8, if byte.is_some() { 0xff } else { 0 });
-                deposit(self.value, column, 8, u64::from(byte.copied().unwrap_or(0)));
-            }
+            self.fill_segment(s, bytes);
         }
+    }
+
+    /// Copies what `bytes`, a header's, have for a segment that is vacant.
+    #[inline]
+    pub(crate) fn fill_segment(&mut self, segment: &Segment, bytes: &[u8]) {
+        let bytes = bytes.get(segment.header_offset_bytes..).unwrap_or_default();
+        let bytes = &bytes[..bytes.len().min(segment.length_bytes)];
+        if bytes.is_empty() {
+            return;
+        }
+        set_bytes(self.present, segment.column >> 3, bytes.len());
+        fill_in(self.value, segment.column >> 3, bytes);
+    }
+
+    /// Fills a vacant row from the bytes of both planes.
+    pub(crate) fn fill_planes(&mut self, present: &[u8], value: &[u8]) {
+        fill_in(self.present, 0, present);
+        fill_in(self.value, 0, value);
     }
 
     /// Writes a byte-aligned field (options, addresses); the rest of the field becomes vacant.
@@ -332,84 +377,6 @@ impl RowMut<'_> {
             deposit(self.present, column + start, n, 0);
             deposit(self.value, column + start, n, 0);
         }
-    }
-}
-
-/// `bits` (at most 32) bits from `column` on, right-aligned.
-fn extract(plane: &[u64], column: usize, bits: usize) -> u64 {
-    let (word, shift) = (column >> 6, column & 63);
-    let high = plane[word] << shift;
-    let low = if shift + bits > 64 { plane[word + 1] >> (64 - shift) } else { 0 };
-    (high | low) >> (64 - bits)
-}
-
-/// Writes the low `bits` (at most 32) of `value` from `column` on.
-fn deposit(plane: &mut [u64], column: usize, bits: usize, value: u64) {
-    let (word, shift) = (column >> 6, column & 63);
-    let mask = ((1_u64 << bits) - 1) << (64 - bits);
-    let value = (value << (64 - bits)) & mask;
-    plane[word] = (plane[word] & !(mask >> shift)) | (value >> shift);
-    if shift + bits > 64 {
-        let back = 64 - shift;
-        plane[word + 1] = (plane[word + 1] & !(mask << back)) | (value << back);
-    }
-}
-
-/// A matrix as a tolerant decoder sees it: the most likely cells, and how sure each one is.
-///
-/// # Layout
-/// `confidence[row * columns + column]`: 0 where two readings are equally likely, 255 where the
-/// evidence leaves no doubt; monotone in the evidence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SoftMatrix {
-    cells: TernaryMatrix,
-    confidence: Vec<u8>,
-}
-
-impl SoftMatrix {
-    /// Joins cells and confidences.
-    ///
-    /// # Errors
-    /// [`Error::ConfidenceLength`](crate::Error::ConfidenceLength) unless there is one confidence
-    /// a cell.
-    pub fn new(cells: TernaryMatrix, confidence: Vec<u8>) -> crate::Result<Self> {
-        let expected = cells.rows() * cells.columns();
-        if confidence.len() == expected {
-            Ok(Self { cells, confidence })
-        } else {
-            Err(crate::Error::ConfidenceLength { expected, found: confidence.len() })
-        }
-    }
-
-    /// A matrix that is certain everywhere.
-    pub fn certain(cells: TernaryMatrix) -> Self {
-        let confidence = vec![u8::MAX; cells.rows() * cells.columns()];
-        Self { cells, confidence }
-    }
-
-    /// The most likely cells.
-    pub fn cells(&self) -> &TernaryMatrix {
-        &self.cells
-    }
-
-    /// Every confidence, row by row.
-    pub fn confidence(&self) -> &[u8] {
-        &self.confidence
-    }
-
-    /// The confidences of row `index`.
-    ///
-    /// # Panics
-    /// When `index` is not less than the number of rows, as slices do.
-    pub fn row_confidence(&self, index: usize) -> &[u8] {
-        let columns = self.cells.columns();
-        &self.confidence[index * columns..(index + 1) * columns]
-    }
-
-    /// Keeps the first `rows` rows; does nothing when there are fewer.
-    pub fn truncate(&mut self, rows: usize) {
-        self.cells.truncate(rows);
-        self.confidence.truncate(self.cells.rows() * self.cells.columns());
     }
 }
 
@@ -484,12 +451,5 @@ mod tests {
         matrix.push_vacant().set_words(&vec![0; words], &vec![u64::MAX; words]);
         assert!(matrix.value_plane().iter().all(|w| *w == 0));
         assert_eq!(matrix.to_i8()[0], -1);
-    }
-
-    #[test]
-    fn confidences_must_fit() {
-        let matrix = TernaryMatrix::vacant(Layout::reference(), 2);
-        assert!(SoftMatrix::new(matrix.clone(), vec![0; 5]).is_err());
-        assert_eq!(SoftMatrix::certain(matrix).confidence().len(), 2 * 1088);
     }
 }

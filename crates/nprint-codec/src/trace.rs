@@ -125,6 +125,22 @@ impl Trace {
         self.records.push(Record { time_ns, start, length: bytes.len() as u32, original_length });
     }
 
+    /// Appends the packet that `write` appends to the buffer, if it says that there is one.
+    pub(crate) fn push_with(&mut self, time_ns: i64, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        let start = self.buffer.len();
+        if write(&mut self.buffer) {
+            let length = (self.buffer.len() - start) as u32;
+            self.records.push(Record { time_ns, start, length, original_length: length });
+        }
+    }
+
+    /// Removes every packet and keeps the memory for those of another link type.
+    pub(crate) fn restart(&mut self, link_type: LinkType) {
+        self.link_type = link_type;
+        self.buffer.clear();
+        self.records.clear();
+    }
+
     /// Packet `index`.
     ///
     /// # Panics

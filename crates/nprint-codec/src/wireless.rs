@@ -5,7 +5,7 @@
 //! 802.11    | control 2 | duration 2 | receiver 6 | transmitter 6 | third 6 | sequence 2 | …
 //! ```
 
-use crate::{Header, LinkType, RowMut, RowPolicy};
+use crate::{LinkType, RowPolicy};
 
 /// A frame split behind its radiotap header, at the length that the header states. (The C++ tool
 /// takes 56 bytes for it whatever it states.)
@@ -55,11 +55,6 @@ impl<'a> Frame<'a> {
         }
         Some(self.radiotap.len() + header)
     }
-
-    pub(crate) fn write_row(&self, row: &mut RowMut<'_>) {
-        row.set_header(Header::Radiotap, self.radiotap);
-        row.set_header(Header::Wlan, self.wlan);
-    }
 }
 
 /// The frame, where it is a row as a whole: the C++ tool looks for no IP header behind radiotap.
@@ -75,7 +70,7 @@ pub(crate) fn whole_frame(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layout, Trace, radiotap, udp, wlan};
+    use crate::{Header, Layout, Trace, radiotap, udp, wlan};
     use std::sync::Arc;
 
     #[test]

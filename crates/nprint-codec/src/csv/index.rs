@@ -1,7 +1,8 @@
 //! The index column: what names a row.
 
+use super::line::LineBuffer;
 use crate::encode::Parts;
-use crate::{Dissection, Header, IpVersion, Row, ipv4, ipv6, tcp, udp, wireless};
+use crate::{Header, Row, ipv4, ipv6, tcp, udp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What stands in the first column of the CSV.
@@ -59,16 +60,28 @@ pub(super) struct RowKey {
     source_port: Option<u16>,
     destination_port: Option<u16>,
     protocol: Option<&'static str>,
-    transmitter: Option<String>,
+    transmitter: Transmitter,
+}
+
+#[derive(Debug, Default)]
+enum Transmitter {
+    /// Not captured, or another link layer.
+    #[default]
+    Unknown,
+    /// The kind of frame has none.
+    None,
+    Known([u8; 6]),
 }
 
 impl RowKey {
-    /// `packet` starts at the IP header: its addresses are read even where the header states a
-    /// length that would end before them.
-    pub(super) fn of_packet(packet: &[u8], d: &Dissection<'_>, parts: &Parts<'_>) -> Self {
-        let (source, destination) = match d.version {
-            IpVersion::V4 => (v4(packet.get(12..16)), v4(packet.get(16..20))),
-            IpVersion::V6 => (v6(packet.get(8..24)), v6(packet.get(24..40))),
+    /// The addresses of `packet` are read even where the IP header states a length that would end
+    /// before them.
+    pub(super) fn of_packet(packet: &[u8], parts: &Parts<'_>) -> Self {
+        let ip = packet.get(parts.link_length..).unwrap_or_default();
+        let (source, destination) = match parts.network {
+            Some((Header::Ipv4, _)) => (v4(ip.get(12..16)), v4(ip.get(16..20))),
+            Some(_) => (v6(ip.get(8..24)), v6(ip.get(24..40))),
+            None => (None, None),
         };
         let (protocol, bytes) = match parts.transport {
             Some((Header::Tcp, bytes)) => (Some("TCP"), bytes),
@@ -76,26 +89,29 @@ impl RowKey {
             _ => (None, &[][..]),
         };
         let port = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+        let transmitter = match parts.frame {
+            Some(frame) if frame.has_no_transmitter() => Transmitter::None,
+            Some(frame) => frame.transmitter().map_or(Transmitter::Unknown, Transmitter::Known),
+            None => Transmitter::Unknown,
+        };
         Self {
             source,
             destination,
             source_port: port(0),
             destination_port: port(2),
             protocol,
-            ..parts.frame.as_ref().map_or_else(Self::default, Self::of_frame)
+            transmitter,
         }
-    }
-
-    pub(super) fn of_frame(frame: &wireless::Frame<'_>) -> Self {
-        let mac = frame.transmitter().map(|m| m.map(|byte| format!("{byte:02x}")).join(":"));
-        let none = frame.has_no_transmitter().then(|| "None".to_owned());
-        Self { transmitter: mac.or(none), ..Self::default() }
     }
 
     pub(super) fn of_row(row: &Row<'_>) -> Self {
         let is_v4 = row.has(Header::Ipv4);
         let address = |four, six| {
-            if is_v4 { v4(Some(&row.bytes(four))) } else { v6(Some(&row.bytes(six))) }
+            if is_v4 {
+                row.byte_array::<4>(four).map(IpAddr::from)
+            } else {
+                row.byte_array::<16>(six).map(IpAddr::from)
+            }
         };
         let (protocol, ports) = if row.has(Header::Tcp) {
             (Some("TCP"), (tcp::SOURCE_PORT, tcp::DESTINATION_PORT))
@@ -109,27 +125,34 @@ impl RowKey {
             source_port: row.get(ports.0).map(|p| p as u16),
             destination_port: row.get(ports.1).map(|p| p as u16),
             protocol,
-            ..Self::default()
+            transmitter: Transmitter::Unknown,
         }
     }
 
-    /// The text of the index column, nothing for [`CsvIndex::None`].
-    pub(super) fn text(&self, index: CsvIndex) -> String {
+    /// Writes the text of the index column, nothing for [`CsvIndex::None`].
+    pub(super) fn write(&self, index: CsvIndex, line: &mut LineBuffer) {
         match index {
-            CsvIndex::SourceAddress => address_text(self.source),
-            CsvIndex::DestinationAddress => address_text(self.destination),
-            CsvIndex::SourcePort => or_null(self.source_port),
-            CsvIndex::DestinationPort => or_null(self.destination_port),
-            CsvIndex::Flow => format!(
-                "{}_{}_{}_{}_{}",
-                address_text(self.source),
-                address_text(self.destination),
-                or_null(self.source_port),
-                or_null(self.destination_port),
-                or_null(self.protocol)
-            ),
-            CsvIndex::TransmitterMac => or_null(self.transmitter.as_ref()),
-            CsvIndex::None => String::new(),
+            CsvIndex::SourceAddress => write_address(self.source, line),
+            CsvIndex::DestinationAddress => write_address(self.destination, line),
+            CsvIndex::SourcePort => write_port(self.source_port, line),
+            CsvIndex::DestinationPort => write_port(self.destination_port, line),
+            CsvIndex::Flow => {
+                write_address(self.source, line);
+                line.push(b"_");
+                write_address(self.destination, line);
+                line.push(b"_");
+                write_port(self.source_port, line);
+                line.push(b"_");
+                write_port(self.destination_port, line);
+                line.push(b"_");
+                line.push(self.protocol.map_or(NULL, str::as_bytes));
+            }
+            CsvIndex::TransmitterMac => match self.transmitter {
+                Transmitter::Unknown => line.push(NULL),
+                Transmitter::None => line.push(b"None"),
+                Transmitter::Known(mac) => line.push_mac(mac),
+            },
+            CsvIndex::None => {}
         }
     }
 }
@@ -142,38 +165,19 @@ fn v6(bytes: Option<&[u8]>) -> Option<IpAddr> {
     <[u8; 16]>::try_from(bytes?).ok().map(|b| Ipv6Addr::from(b).into())
 }
 
-fn or_null<T: ToString>(value: Option<T>) -> String {
-    value.map_or_else(|| "NULL".to_owned(), |v| v.to_string())
-}
+const NULL: &[u8] = b"NULL";
 
-/// As the C library's `inet_ntop` prints: unlike Rust's `Display`, an IPv4-compatible address is
-/// dotted.
-fn address_text(address: Option<IpAddr>) -> String {
-    match address {
-        Some(IpAddr::V6(v6)) if v6.segments()[..6] == [0; 6] && v6.segments()[6] != 0 => {
-            let [.., a, b, c, d] = v6.octets();
-            format!("::{a}.{b}.{c}.{d}")
-        }
-        other => or_null(other),
+fn write_port(port: Option<u16>, line: &mut LineBuffer) {
+    match port {
+        Some(port) => line.push_integer(port.into()),
+        None => line.push(NULL),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_as_inet_ntop_prints_them() {
-        for (address, text) in [
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.1"),
-            ("::c000:201", "::192.0.2.1"),
-            ("::1", "::1"),
-            ("::", "::"),
-            ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
-            ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
-        ] {
-            let parsed: IpAddr = address.parse().expect("an address");
-            assert_eq!(address_text(Some(parsed)), text);
-        }
+fn write_address(address: Option<IpAddr>, line: &mut LineBuffer) {
+    match address {
+        Some(IpAddr::V4(v4)) => line.push_v4(v4),
+        Some(IpAddr::V6(v6)) => line.push_v6(v6),
+        None => line.push(NULL),
     }
 }

@@ -1,14 +1,10 @@
 //! Writing nPrint CSV.
-//!
-//! Representation: a row's planes are header bytes, so eight cells are printed at once: a table
-//! of 256 × 16 bytes where all eight are present, the fill eight times where none is. Bench:
-//! `csv_write/1024x1088`.
 
+use super::cells::CellPrinter;
 use super::index::RowKey;
+use super::line::LineBuffer;
 use super::{CsvOptions, MICROSECONDS, RELATIVE_TIME, SECONDS, names};
-use crate::encode::{parts, write_row};
-use crate::wireless::whole_frame;
-use crate::{Error, Layout, Result, Row, TernaryMatrix, Trace, dissect, takes};
+use crate::{Error, Layout, LinkType, Packet, Result, Row, RowEncoder, TernaryMatrix, Trace};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -42,27 +38,14 @@ pub fn write_csv(
     layout: &Arc<Layout>,
     options: &CsvOptions,
 ) -> Result<usize> {
-    let mut lines = Lines::new(writer, layout, options).map_err(failed)?;
-    let mut matrix = TernaryMatrix::vacant(layout.clone(), 1);
-    for packet in trace.iter().take(options.max_packets.unwrap_or(usize::MAX)) {
-        if let Some(frame) = whole_frame(trace.link_type(), options.policy, packet.bytes) {
-            matrix.truncate(0);
-            frame.write_row(&mut matrix.push_vacant());
-            let key = RowKey::of_frame(&frame);
-            lines.write(&key, packet.time_ns, &matrix.row(0)).map_err(failed)?;
-            continue;
+    let mut csv = CsvWriter::new(writer, layout, options)?;
+    for packet in trace.iter() {
+        if !csv.wants_more() {
+            break;
         }
-        let Some(d) = dissect(trace.link_type(), packet.bytes) else { continue };
-        if !takes(options.policy, &d) {
-            continue;
-        }
-        let parts = parts(trace.link_type(), options.policy, &d);
-        matrix.truncate(0);
-        write_row(&mut matrix.push_vacant(), &parts);
-        let key = RowKey::of_packet(&packet.bytes[d.link.len()..], &d, &parts);
-        lines.write(&key, packet.time_ns, &matrix.row(0)).map_err(failed)?;
+        csv.write_packet(trace.link_type(), &packet)?;
     }
-    lines.finish().map_err(failed)
+    csv.finish()
 }
 
 /// Writes the rows of a matrix, and returns their number. The index comes from the bits:
@@ -76,148 +59,183 @@ pub fn write_matrix_csv(
     times_ns: &[i64],
     options: &CsvOptions,
 ) -> Result<usize> {
-    let mut lines = Lines::new(writer, matrix.layout(), options).map_err(failed)?;
-    for (i, row) in matrix.iter().enumerate().take(options.max_packets.unwrap_or(usize::MAX)) {
-        let time_ns = times_ns.get(i).copied().unwrap_or(0);
-        lines.write(&RowKey::of_row(&row), time_ns, &row).map_err(failed)?;
+    let mut csv = CsvWriter::new(writer, matrix.layout(), options)?;
+    for (i, row) in matrix.iter().enumerate() {
+        if !csv.wants_more() {
+            break;
+        }
+        csv.write_row(&row, times_ns.get(i).copied().unwrap_or(0))?;
     }
-    lines.finish().map_err(failed)
+    csv.finish()
 }
 
-fn failed(source: io::Error) -> Error {
-    Error::Io { action: "write", file: "CSV".to_owned(), source }
-}
-
-const FLUSH_BYTES: usize = 1 << 18;
-
-struct Lines<'a, W> {
+/// Writes CSV row by row: a capture of any length in the memory of a few rows.
+///
+/// # Example
+/// ```
+/// use nprint_codec::{CsvOptions, CsvWriter, Header, Layout, LinkType, Packet};
+/// let layout = Layout::of_headers(&[Header::Ipv4]).into();
+/// let mut text = Vec::new();
+/// let mut csv = CsvWriter::new(&mut text, &layout, &CsvOptions::default())?;
+/// let udp = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+/// for bytes in [&udp[..], b"no packet", &udp] {
+///     let packet = Packet { time_ns: 0, bytes, original_length: bytes.len() as u32 };
+///     csv.write_packet(LinkType::RawIp, &packet)?;
+/// }
+/// assert_eq!(csv.finish()?, 2);
+/// # Ok::<(), nprint_codec::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct CsvWriter<W> {
     writer: W,
-    options: &'a CsvOptions,
-    /// Columns that are printed, where some are dropped.
-    kept: Option<Vec<usize>>,
-    fill: Vec<u8>,
-    fill_eight: Vec<u8>,
-    bits: Box<[[u8; 16]; 256]>,
-    buffer: Vec<u8>,
+    options: CsvOptions,
+    encoder: RowEncoder,
+    printer: CellPrinter,
+    buffer: LineBuffer,
     last_us: Option<i64>,
+    packets: usize,
     rows: usize,
 }
 
-impl<'a, W: Write> Lines<'a, W> {
-    fn new(writer: W, layout: &Layout, options: &'a CsvOptions) -> io::Result<Self> {
-        let mut printed = vec![true; layout.columns()];
-        for column in &options.dropped_columns {
-            if let Some(printed) = printed.get_mut(*column) {
-                *printed = false;
-            }
-        }
-        let kept = printed.contains(&false).then(|| {
-            printed.iter().enumerate().filter(|(_, kept)| **kept).map(|(c, _)| c).collect()
-        });
-        let fill = format!(",{}", options.fill).into_bytes();
-        let mut bits = Box::new([[b','; 16]; 256]);
-        for (byte, text) in bits.iter_mut().enumerate() {
-            (0..8).for_each(|bit| text[2 * bit + 1] = b'0' + (byte >> (7 - bit) & 1) as u8);
-        }
-        let mut lines = Self {
+/// Buffered text; the second-level cache holds it.
+const FLUSH_BYTES: usize = 1 << 17;
+
+impl<W: Write> CsvWriter<W> {
+    /// A writer of rows of `layout`; the header line is the first thing that it writes.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn new(writer: W, layout: &Arc<Layout>, options: &CsvOptions) -> Result<Self> {
+        let mut csv = Self {
             writer,
-            options,
-            kept,
-            fill_eight: fill.repeat(8),
-            fill,
-            bits,
-            buffer: Vec::with_capacity(2 * FLUSH_BYTES),
+            encoder: RowEncoder::new(layout, options.policy),
+            printer: CellPrinter::new(layout, options.fill, &options.dropped_columns),
+            options: options.clone(),
+            buffer: LineBuffer::new(),
             last_us: None,
+            packets: 0,
             rows: 0,
         };
-        lines.header(layout)?;
-        Ok(lines)
+        csv.write_header()?;
+        Ok(csv)
     }
 
-    fn header(&mut self, layout: &Layout) -> io::Result<()> {
+    /// Whether [`CsvOptions::max_packets`] leaves room for another packet.
+    pub fn wants_more(&self) -> bool {
+        self.options.max_packets.is_none_or(|max| self.packets < max)
+    }
+
+    /// Writes the row of one packet, and returns whether it has one. Past
+    /// [`CsvOptions::max_packets`] no packet has.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_packet(&mut self, link_type: LinkType, packet: &Packet<'_>) -> Result<bool> {
+        if !self.wants_more() {
+            return Ok(false);
+        }
+        self.packets += 1;
+        let Some((row, parts)) = self.encoder.encode_parts(link_type, packet.bytes) else {
+            return Ok(false);
+        };
+        let key = RowKey::of_packet(packet.bytes, &parts);
+        let time_us = packet.time_ns.div_euclid(1_000);
+        write_prefix(&mut self.buffer, &self.options, &key, time_us, self.last_us);
+        write_cells(&mut self.buffer, &self.printer, &row);
+        self.end_row(time_us)?;
+        Ok(true)
+    }
+
+    /// Writes one row of the writer's layout; the index comes from its bits.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    ///
+    /// # Panics
+    /// When the row is shorter than the writer's layout, as slices do.
+    pub fn write_row(&mut self, row: &Row<'_>, time_ns: i64) -> Result<()> {
+        if !self.wants_more() {
+            return Ok(());
+        }
+        self.packets += 1;
+        let time_us = time_ns.div_euclid(1_000);
+        let key = RowKey::of_row(row);
+        write_prefix(&mut self.buffer, &self.options, &key, time_us, self.last_us);
+        write_cells(&mut self.buffer, &self.printer, row);
+        self.end_row(time_us)
+    }
+
+    /// Writes what is left, and returns the number of rows.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(mut self) -> Result<usize> {
+        self.flush()?;
+        self.writer.flush().map_err(failed)?;
+        Ok(self.rows)
+    }
+
+    fn write_header(&mut self) -> Result<()> {
         let times = [
             self.options.relative_time.then_some(RELATIVE_TIME),
             self.options.absolute_time.then_some(SECONDS),
             self.options.absolute_time.then_some(MICROSECONDS),
         ];
-        for name in self.options.index.column_name().into_iter().chain(times.into_iter().flatten())
-        {
-            self.buffer.push(b',');
-            self.buffer.extend(name.as_bytes());
+        let all: Vec<String> = names(self.encoder.layout()).collect();
+        let bits = self.printer.columns().map(|column| &all[column][..]);
+        let first = self.options.index.column_name().into_iter();
+        for name in first.chain(times.into_iter().flatten()).chain(bits) {
+            self.buffer.push(name.as_bytes());
+            self.buffer.end_cell();
         }
-        let all: Vec<String> = names(layout).collect();
-        let mut push = |column: usize| {
-            self.buffer.push(b',');
-            self.buffer.extend(all[column].as_bytes());
-        };
-        match &self.kept {
-            Some(kept) => kept.iter().for_each(|column| push(*column)),
-            None => (0..all.len()).for_each(push),
-        }
-        self.end_line(0)
+        self.buffer.end_line();
+        self.flush()
     }
 
-    fn write(&mut self, key: &RowKey, time_ns: i64, row: &Row<'_>) -> io::Result<()> {
-        let start = self.buffer.len();
-        if self.options.index.column_name().is_some() {
-            self.buffer.push(b',');
-            self.buffer.extend(key.text(self.options.index).as_bytes());
-        }
-        let time_us = time_ns.div_euclid(1_000);
-        if self.options.relative_time {
-            let since = self.last_us.map_or(0, |last| time_us - last);
-            self.buffer.extend(format!(",{since}").as_bytes());
-        }
-        if self.options.absolute_time {
-            let (seconds, us) = (time_us.div_euclid(1_000_000), time_us.rem_euclid(1_000_000));
-            self.buffer.extend(format!(",{seconds},{us}").as_bytes());
-        }
+    fn end_row(&mut self, time_us: i64) -> Result<()> {
         self.last_us = Some(time_us);
-        self.cells(row);
         self.rows += 1;
-        self.end_line(start)
+        self.buffer.end_line();
+        if self.buffer.written().len() >= FLUSH_BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn cells(&mut self, row: &Row<'_>) {
-        let one = |column: usize| match row.cell(column).bit() {
-            None => &self.fill[..],
-            Some(false) => b",0",
-            Some(true) => b",1",
-        };
-        if let Some(kept) = &self.kept {
-            for column in kept {
-                self.buffer.extend(one(*column));
-            }
-            return;
-        }
-        let bytes = row.layout().columns() >> 3;
-        let planes = row.present_words().iter().zip(row.value_words());
-        let planes = planes.flat_map(|(p, v)| p.to_be_bytes().into_iter().zip(v.to_be_bytes()));
-        for (i, (present, value)) in planes.take(bytes).enumerate() {
-            match present {
-                0xff => self.buffer.extend(self.bits[usize::from(value)]),
-                0 => self.buffer.extend(&self.fill_eight),
-                _ => (8 * i..8 * i + 8).for_each(|column| self.buffer.extend(one(column))),
-            }
-        }
-    }
-
-    /// Every cell has a comma before it; the first one of the line goes.
-    fn end_line(&mut self, start: usize) -> io::Result<()> {
-        if self.buffer.len() > start {
-            self.buffer.remove(start);
-        }
-        self.buffer.push(b'\n');
-        if self.buffer.len() >= FLUSH_BYTES {
-            self.writer.write_all(&self.buffer)?;
-            self.buffer.clear();
-        }
+    fn flush(&mut self) -> Result<()> {
+        self.writer.write_all(self.buffer.written()).map_err(failed)?;
+        self.buffer.clear();
         Ok(())
     }
+}
 
-    fn finish(mut self) -> io::Result<usize> {
-        self.writer.write_all(&self.buffer)?;
-        self.writer.flush()?;
-        Ok(self.rows)
+/// The index and time columns.
+fn write_prefix(
+    line: &mut LineBuffer,
+    options: &CsvOptions,
+    key: &RowKey,
+    time_us: i64,
+    last_us: Option<i64>,
+) {
+    if options.index.column_name().is_some() {
+        key.write(options.index, line);
+        line.end_cell();
     }
+    let mut number = |number| {
+        line.push_integer(number);
+        line.end_cell();
+    };
+    if options.relative_time {
+        number(last_us.map_or(0, |last| time_us - last));
+    }
+    if options.absolute_time {
+        number(time_us.div_euclid(1_000_000));
+        number(time_us.rem_euclid(1_000_000));
+    }
+}
+
+fn write_cells(line: &mut LineBuffer, printer: &CellPrinter, row: &Row<'_>) {
+    let length = printer.print(row, line.room(printer.max_bytes()));
+    line.advance(length);
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Io { action: "write", file: "CSV".to_owned(), source }
 }
