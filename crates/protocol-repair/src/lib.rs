@@ -9,14 +9,17 @@ mod error;
 mod evidence;
 mod infer;
 mod plan;
+mod profile;
 mod repair;
 mod report;
 mod rules;
 mod timing;
 
 pub use check::{CheckRule, Finding, check};
-pub use config::{AddressPlan, Link, Payload, PayloadPolicy, RepairConfig, Subnets, Timing};
+pub use config::{AddressPlan, Link, Mode, Payload, PayloadPolicy, RepairConfig, Subnets, Timing};
 pub use error::{Error, Result};
+pub use profile::{Profile, profile};
 pub use repair::repair;
 pub use report::{DERIVED_FIELDS, FieldChange, RepairReport, RuleChange};
+pub use rules::Stage;
 pub use timing::{GapModel, TimingModel};

@@ -47,11 +47,11 @@ pub(crate) fn vote(
 
 /// The bits of a port, most significant first, as confidences with the sign of the bit.
 fn signed_bits(draft: &Draft<'_>, row: usize, field: Field) -> Vec<f32> {
-    let Some(column) = draft.evidence.soft().cells().layout().column_of(field) else {
+    let reading = draft.evidence.read(row, field);
+    let column = draft.evidence.cells().layout().column_of(field);
+    let Some(confidence) = column.and_then(|c| draft.evidence.confidence(row, c..c + 16)) else {
         return vec![0.0; 16];
     };
-    let reading = draft.evidence.read(row, field);
-    let confidence = &draft.evidence.soft().row_confidence(row)[column..column + 16];
     let bit = |i: usize, of: u32| (of >> (15 - i)) & 1 == 1;
     (0..16)
         .map(|i| match (bit(i, reading.known), bit(i, reading.value)) {
