@@ -13,10 +13,14 @@ pub(crate) struct Noise {
     pub(crate) rate: f64,
     /// Cost of contradicting one certain bit. Units: nats.
     pub(crate) bit_cost: f32,
+    /// Cost of saying that a whole field lies where the image is destroyed; each of its bits is
+    /// then as likely 1 as 0. Infinite where wrong cells do not come in runs. Units: nats.
+    pub(crate) burst_cost: f32,
 }
 
 impl Noise {
-    pub(crate) const CLEAN: Self = Self { rate: 0.0, bit_cost: CLEAN_BIT_COST };
+    pub(crate) const CLEAN: Self =
+        Self { rate: 0.0, bit_cost: CLEAN_BIT_COST, burst_cost: f32::INFINITY };
 
     /// From a share of wrong cells.
     pub(crate) fn of_rate(rate: f64) -> Self {
@@ -24,7 +28,8 @@ impl Noise {
             return Self::CLEAN;
         }
         let rate = rate.clamp(1e-7, 0.3);
-        Self { rate, bit_cost: (((1.0 - rate) / rate).ln() as f32).min(CLEAN_BIT_COST) }
+        let bit_cost = (((1.0 - rate) / rate).ln() as f32).min(CLEAN_BIT_COST);
+        Self { rate, bit_cost, ..Self::CLEAN }
     }
 
     pub(crate) fn is_clean(self) -> bool {
@@ -165,7 +170,7 @@ impl<'a> Evidence<'a> {
         if wrong == 0 {
             return 0.0;
         }
-        if let Some(confidence) = self.confidence(row, column..column + bits) {
+        let cost = if let Some(confidence) = self.confidence(row, column..column + bits) {
             let weight: u32 = confidence
                 .iter()
                 .enumerate()
@@ -175,7 +180,8 @@ impl<'a> Evidence<'a> {
             noise.bit_cost * weight as f32 / 255.0
         } else {
             wrong.count_ones() as f32 * noise.bit_cost
-        }
+        };
+        cost.min(noise.burst_cost + bits as f32 * std::f32::consts::LN_2)
     }
 
     /// Sums of the confidences of present and of vacant cells in a run of columns.

@@ -7,3 +7,4 @@ pub(crate) mod fragment;
 mod ports;
 pub(crate) mod settle;
 pub(crate) mod stack;
+mod trust;

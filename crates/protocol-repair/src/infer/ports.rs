@@ -16,7 +16,7 @@ use std::collections::HashMap;
 /// Nats for naming a flow: a free port beside a known one, or two free ports.
 const NEW_CLIENT: f32 = 12.0;
 const NEW_PAIR: f32 = 17.0;
-/// Nats for saying that a new flow begins.
+/// Fewest nats for saying that a new flow begins.
 const ESCAPE: f32 = 1.5;
 
 /// Ports that servers of common protocols listen on.
@@ -152,12 +152,15 @@ pub(super) fn by_ports(draft: &mut Draft<'_>, version: IpVersion, transport: Tra
     }
     let mut pairs: Vec<([u16; 2], Vec<usize>)> = exact.into_iter().collect();
     pairs.sort_by_key(|(_, rows)| (std::cmp::Reverse(rows.len()), rows[0]));
-    if crowd::is_crowd(draft, pairs.len() + unclear.len(), rows.len()) {
+    if crowd::is_crowd(draft, &pairs, rows.len()) {
         one_conversation(draft, &rows, transport);
         return;
     }
     let noise = port_noise(draft, &pairs, rows.len());
     let clean = noise.is_clean() && draft.evidence.is_certain();
+    // Where few conversations explain most rows, another one is a surprise.
+    let repeated = pairs.iter().filter(|(_, members)| members.len() > 1).count();
+    let escape = (rows.len() as f32 / (repeated + 1) as f32).ln().max(ESCAPE);
     let mut centres = Centres::default();
     let mut damaged = unclear;
     for (pair, members) in pairs {
@@ -183,7 +186,7 @@ pub(super) fn by_ports(draft: &mut Draft<'_>, version: IpVersion, transport: Tra
             })
             .fold(f32::MAX, f32::min);
         let share = (rows.len() as f32 / members.len() as f32).ln();
-        let naming = own.0 + ESCAPE + (members.len() - 1) as f32 * share;
+        let naming = own.0 + escape + (members.len() - 1) as f32 * share;
         if naming <= explained {
             let flow = new_flow(draft, transport, own.1);
             for row in &members {
@@ -207,7 +210,7 @@ pub(super) fn by_ports(draft: &mut Draft<'_>, version: IpVersion, transport: Tra
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
         draft.rows[row].flow = match best {
-            Some((cost, index)) if cost <= fresh.0 + ESCAPE => centres.add(index, row),
+            Some((cost, index)) if cost <= fresh.0 + escape => centres.add(index, row),
             _ => {
                 let flow = new_flow(draft, transport, fresh.1);
                 centres.push(fresh.1, &[row], flow);
@@ -364,7 +367,11 @@ fn port_noise(draft: &Draft<'_>, pairs: &[([u16; 2], Vec<usize>)], rows: usize) 
         // Both rows of such a couple may be wrong.
         rate = rate.max(0.5 * f64::from(bits) / (32.0 * near as f64));
     }
-    if rate > draft.noise.rate { Noise::of_rate(rate) } else { draft.noise }
+    if rate > draft.noise.rate {
+        Noise { burst_cost: draft.noise.burst_cost, ..Noise::of_rate(rate) }
+    } else {
+        draft.noise
+    }
 }
 
 /// Decides which port is the responder's and the direction of every row, and writes the ports.

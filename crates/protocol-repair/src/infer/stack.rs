@@ -1,5 +1,6 @@
 //! Which headers a row has.
 
+use super::trust;
 use crate::draft::{Draft, Stack, Transport};
 use crate::evidence::{Evidence, Noise, ones};
 use nprint_codec::{Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
@@ -52,7 +53,7 @@ fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
     let transports = [regions[region::TCP], regions[region::UDP], regions[region::ICMP]];
     let all_transports: f32 = transports.iter().map(|t| t.0).sum();
     let vacant = v4.0 + v6.0 + v4_options + tcp_options + all_transports;
-    let unit = Noise { rate: 0.0, bit_cost: 1.0 };
+    let unit = Noise { bit_cost: 1.0, ..Noise::CLEAN };
     let cost = |field, value| evidence.cost(unit, row, field, value);
     let as_v4 = v4.1 + v6.0 + cost(ipv4::VERSION, 4) + cost(ipv4::HEADER_LENGTH, 5).min(1.0);
     let as_v6 = v6.1 + v4.0 + v4_options + cost(ipv6::VERSION, 6);
@@ -120,33 +121,33 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     let prior = seen.map(|n| {
         if n == 0 { UNSEEN_STACK } else { (rows as f32 / n as f32).ln().min(UNSEEN_STACK) }
     });
-    let mut wrong = 0.0_f64;
-    let mut judged = 0.0_f64;
-    for (row, costs) in all.iter().enumerate() {
-        let index = cheapest(costs, &prior);
-        draft.rows[row].stack = STACKS[index];
-        // Fixed cells of the reference layout, less option areas that may be in use.
-        wrong += f64::from(wrong_cells(draft.evidence, row, STACKS[index]));
-        judged += 448.0;
+    let stacks: Vec<Stack> = all.iter().map(|costs| STACKS[cheapest(costs, &prior)]).collect();
+    for (facts, stack) in draft.rows.iter_mut().zip(&stacks) {
+        facts.stack = *stack;
     }
-    draft.noise = Noise::of_rate(if judged > 0.0 { wrong / judged } else { 0.0 });
+    draft.noise = trust::noise(draft.evidence, &stacks);
     for row in 0..rows {
         write(draft, row);
     }
 }
 
-/// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
-fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
-    let present = evidence.cells().row(row).present_words();
-    let mut wrong = 0;
-    for (region, expected) in [
+/// The fixed parts of the headers, and whether a row with `stack` has them.
+pub(super) fn fixed_regions(stack: Stack) -> [(std::ops::Range<usize>, bool); 5] {
+    [
         (region::IPV4, stack.version == IpVersion::V4),
         (region::IPV6, stack.version == IpVersion::V6),
         (region::TCP, stack.transport == Transport::Tcp),
         (region::UDP, stack.transport == Transport::Udp),
         (region::ICMP, stack.transport == Transport::Icmp),
-    ] {
-        let columns = REGIONS[region].clone();
+    ]
+    .map(|(region, present)| (REGIONS[region].clone(), present))
+}
+
+/// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
+pub(super) fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
+    let present = evidence.cells().row(row).present_words();
+    let mut wrong = 0;
+    for (columns, expected) in fixed_regions(stack) {
         let all = columns.len() as u32;
         let here = ones(present, columns);
         wrong += if expected { all - here } else { here };

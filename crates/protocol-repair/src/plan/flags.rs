@@ -189,8 +189,9 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
             .map(|f| [0, 1].map(|value| draft.evidence.cost(noise, *row, f, value)));
         let costs = Event::ALL.map(|event| {
             let bits = flags.iter().zip(event.bits()).map(|(f, v)| f[v as usize]).sum::<f32>();
-            let opening = matches!(event, Event::Syn | Event::SynAck);
-            bits + if has_data && opening { 5.0 } else { 0.0 }
+            // Neither opening nor reset carries data.
+            let empty = !matches!(event, Event::Ack | Event::Fin);
+            bits + if has_data && empty { 5.0 } else { 0.0 }
         });
         let mut next = [f32::MAX; STATES.len()];
         let mut from = [(0, 0); STATES.len()];

@@ -14,6 +14,9 @@ use rand_chacha::ChaCha8Rng;
 /// Furthest that real data lies from what is known of its stream. Units: bytes.
 const REACH: i32 = 1 << 23;
 
+/// Rows that say where a stream begins.
+const VOTES: usize = 16;
+
 /// Sequence space that a row takes.
 fn space(draft: &Draft<'_>, row: usize) -> u32 {
     draft.rows[row].payload_bytes + draft.value(row, tcp::SYN) + draft.value(row, tcp::FIN)
@@ -141,18 +144,19 @@ fn keep(draft: &mut Draft<'_>, rows: &[usize]) {
     }
 }
 
-/// First number of each side: what most rows say when the stream is laid out without gaps.
+/// First number of each side: what most of the first rows say when the stream is laid out without
+/// gaps. Later rows lie behind more lengths that may be wrong.
 fn bases(draft: &Draft<'_>, rows: &[usize], flow: usize) -> ([u32; 2], [usize; 2]) {
     let mut offset = [0_u32; 2];
     let mut votes: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
     for row in rows {
         let side = draft.rows[*row].direction;
         let seq = draft.evidence.read(*row, tcp::SEQ);
-        if seq.is_full() {
+        if seq.is_full() && votes[side].len() < VOTES {
             votes[side].push(seq.value.wrapping_sub(offset[side]));
         }
         let ack = draft.evidence.read(*row, tcp::ACK_NUMBER);
-        if ack.is_full() && draft.value(*row, tcp::ACK) == 1 {
+        if ack.is_full() && draft.value(*row, tcp::ACK) == 1 && votes[1 - side].len() < VOTES {
             votes[1 - side].push(ack.value.wrapping_sub(offset[1 - side]));
         }
         offset[side] = offset[side].wrapping_add(space(draft, *row));
