@@ -9,9 +9,11 @@ use crate::draft::{Draft, Transport};
 use crate::infer::settle::counts;
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
-/// Nats that disagreement with the next segment's number costs at most: it may be a repetition, or
+/// Nats that disagreement with a later segment's number costs at most: it may be a repetition, or
 /// lie behind a gap.
-const NEXT_CAP: f32 = 9.0;
+const NEXT_CAP: f32 = 7.0;
+/// Later segments of the same side that are asked.
+const AHEAD: usize = 3;
 /// The same for the acknowledgement that comes next: it may be of less, or of more.
 const ACK_CAP: f32 = 3.0;
 
@@ -65,7 +67,7 @@ fn one_side(draft: &Draft<'_>, rows: &[usize], side: usize, lengths: &mut [(u32,
     };
     // Where the segment before says that this one begins.
     let mut expected: Option<u32> = None;
-    for place in &places {
+    for (index, place) in places.iter().enumerate() {
         let row = place.row;
         let (_, extension, transport) = headers(draft, row);
         let fixed = extension + transport;
@@ -77,15 +79,27 @@ fn one_side(draft: &Draft<'_>, rows: &[usize], side: usize, lengths: &mut [(u32,
             let starts = [Some(own), expected.filter(|e| *e != own)];
             let cost = |length: u32| {
                 let after = |start: u32| start.wrapping_add(length.saturating_sub(fixed) + extra);
-                let link = |other: Option<usize>, field, cap: f32| {
-                    let Some(other) = other else { return 0.0 };
-                    let cost = |start| draft.evidence.cost(draft.noise, other, field, after(start));
-                    starts.iter().flatten().map(|s| cost(*s)).fold(cap, f32::min)
+                let answered = |start: u32| match place.answer {
+                    Some(row) => draft
+                        .evidence
+                        .cost(draft.noise, row, tcp::ACK_NUMBER, after(start))
+                        .min(ACK_CAP),
+                    None => 0.0,
                 };
+                let followed = |start: u32| -> f32 {
+                    let mut at = after(start);
+                    let mut sum = 0.0;
+                    for later in places[index + 1..].iter().take(AHEAD) {
+                        let cost = draft.evidence.cost(draft.noise, later.row, tcp::SEQ, at);
+                        sum += cost.min(NEXT_CAP);
+                        at = at.wrapping_add(space(draft, later.row, lengths[later.row].0));
+                    }
+                    sum
+                };
+                let links = starts.iter().flatten().map(|s| followed(*s) + answered(*s));
                 field_cost(draft, row, length)
                     + share_of(length).min(9.0)
-                    + link(place.next, tcp::SEQ, NEXT_CAP)
-                    + link(place.answer, tcp::ACK_NUMBER, ACK_CAP)
+                    + links.fold(f32::MAX, f32::min)
             };
             let mut best = (cost(settled), settled);
             let numbers = [(place.next, tcp::SEQ), (place.answer, tcp::ACK_NUMBER)];
@@ -110,6 +124,13 @@ fn one_side(draft: &Draft<'_>, rows: &[usize], side: usize, lengths: &mut [(u32,
         });
         expected = Some(start.wrapping_add(lengths[row].0.saturating_sub(fixed) + extra));
     }
+}
+
+/// Sequence space of a row with `length` bytes after its IP header.
+fn space(draft: &Draft<'_>, row: usize, length: u32) -> u32 {
+    let (_, extension, transport) = headers(draft, row);
+    let flags = draft.value(row, tcp::SYN) + draft.value(row, tcp::FIN);
+    length.saturating_sub(extension + transport) + flags
 }
 
 /// What the row's own length field says to `length` bytes after the IP header.
