@@ -15,7 +15,7 @@ mod report;
 mod rules;
 mod timing;
 
-pub use check::{CheckRule, Finding, check};
+pub use check::{Audit, CheckRule, Finding, RuleAudit, audit, check};
 pub use config::{AddressPlan, Link, Mode, Payload, PayloadPolicy, RepairConfig, Subnets, Timing};
 pub use error::{Error, Result};
 pub use profile::{Profile, profile};

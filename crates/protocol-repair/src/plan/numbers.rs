@@ -5,7 +5,7 @@
 //! the stream is laid out anew from the lengths, near the numbers that the evidence has, by the
 //! cheapest of: continue, repeat, leave a gap.
 
-use super::stream::{REACH, Segment, acknowledgement, bases, distance};
+use super::stream::{Bases, REACH, Segment, acknowledgement, bases, distance};
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
 use nprint_codec::tcp;
@@ -134,9 +134,8 @@ fn keep(draft: &mut Draft<'_>, rows: &[usize]) {
 }
 
 fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict) {
-    let (base, votes) = bases(draft, rows, flow, noise_of(draft, verdict));
-    let told = verdict.exact >= 0.1 || votes.iter().any(|v| *v >= 3);
-    let noise = told.then(|| noise_of(draft, verdict));
+    let Bases { numbers: base, told } = bases(draft, rows, flow, noise_of(draft, verdict));
+    let noise = (told || verdict.exact >= 0.1).then(|| noise_of(draft, verdict));
     let mut next = base;
     let mut acked = base;
     let mut starts: [Vec<(u32, u32)>; 2] = [Vec::new(), Vec::new()];

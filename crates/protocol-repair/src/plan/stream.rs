@@ -14,24 +14,28 @@ const VOTES: usize = 12;
 /// Later segments of the same side that say where this one ends.
 const AHEAD: usize = 5;
 /// Nats that one number costs at most: it may be of a repetition, or behind a wrong length.
-const CAP: f32 = 10.0;
+const CAP: f32 = 12.0;
 
 /// How far `to` lies ahead of `from`.
 pub(super) fn distance(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from) as i32
 }
 
-/// First number of each side, and how many of the first rows say exactly that.
+/// Where the streams of a connection begin.
+pub(super) struct Bases {
+    /// First number of each side.
+    pub(super) numbers: [u32; 2],
+    /// Whether the evidence has something to say about the numbers, or they are drawn anew in every
+    /// row.
+    pub(super) told: bool,
+}
+
+/// First number of each side.
 ///
 /// It is the one that the first rows make the cheapest when the stream is laid out without gaps: one
 /// of those that they name, with single bits turned where that costs less. Later rows lie behind
 /// more lengths that may be wrong.
-pub(super) fn bases(
-    draft: &Draft<'_>,
-    rows: &[usize],
-    flow: usize,
-    noise: Noise,
-) -> ([u32; 2], [usize; 2]) {
+pub(super) fn bases(draft: &Draft<'_>, rows: &[usize], flow: usize, noise: Noise) -> Bases {
     let mut offset = [0_u32; 2];
     let mut votes: [Vec<(usize, Field, u32)>; 2] = [Vec::new(), Vec::new()];
     for row in rows {
@@ -51,7 +55,7 @@ pub(super) fn bases(
     let stream = ((flow as u64) << 32) | u64::from(connection);
     let mut random = ChaCha8Rng::seed_from_u64(draft.config.seed ^ 0x5eed_0f15);
     random.set_stream(stream);
-    let mut out = ([random.next_u32(), random.next_u32()], [0; 2]);
+    let mut out = Bases { numbers: [random.next_u32(), random.next_u32()], told: false };
     for (side, votes) in votes.iter().enumerate() {
         let cost = |base: u32| -> f32 {
             let of = |(row, field, offset): &(usize, Field, u32)| {
@@ -81,8 +85,11 @@ pub(super) fn bases(
                 (least, base) = (cost, turned);
             }
         }
-        out.0[side] = base;
-        out.1[side] = named.iter().filter(|v| **v == base).count();
+        out.numbers[side] = base;
+        out.told |= named.iter().filter(|v| **v == base).count() >= 3;
+        // Numbers drawn anew agree with none but the one that was chosen.
+        let others = votes.len().saturating_sub(1) as f32;
+        out.told |= votes.len() >= 6 && least < 0.8 * CAP * others;
     }
     out
 }
