@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 /// Nats for naming a flow: a free port beside a known one, or two free ports.
 const NEW_CLIENT: f32 = 12.0;
-const NEW_PAIR: f32 = 17.0;
+const NEW_PAIR: f32 = 22.0;
 /// Fewest nats for saying that a new flow begins.
 const ESCAPE: f32 = 1.5;
 
