@@ -19,10 +19,10 @@ const NEW_PAIR: f32 = 22.0;
 /// Fewest nats for saying that a new flow begins.
 const ESCAPE: f32 = 1.5;
 
-/// Ports that servers of common protocols listen on.
-const WELL_KNOWN: [u16; 30] = [
+/// Ports that servers of common protocols listen on; a damaged port may become one of them.
+const WELL_KNOWN: [u16; 28] = [
     443, 80, 53, 22, 25, 1883, 4500, 500, 1194, 51820, 8080, 8443, 853, 123, 21, 23, 110, 143, 465,
-    587, 993, 995, 3478, 5060, 5061, 8883, 67, 161, 3389, 5353,
+    587, 993, 995, 3478, 5060, 5061, 8883, 3389, 5353,
 ];
 
 /// How much a port looks like a server's: smaller is more.
