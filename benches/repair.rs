@@ -1,16 +1,19 @@
-//! Repair of 1024 packets, clean and disturbed: `cargo bench --bench repair`.
+//! Repair of 1024 packets, clean and disturbed, whole and by stage: `cargo bench --bench repair`.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use nprint_codec::{Cell, Layout, RowPolicy, SoftMatrix, TernaryMatrix, encode, read_capture};
-use protocol_repair::{RepairConfig, check, repair};
+use nprint_codec::{
+    Cell, Layout, RowPolicy, SoftMatrix, TernaryMatrix, encode, read_capture, write_capture_to,
+};
+use protocol_repair::{RepairConfig, Stage, check, profile, repair};
 use std::hint::black_box;
 use std::path::Path;
+use std::time::Duration;
 
 const ROWS: usize = 1024;
 
-/// The test captures of protocol-repair, one after the other, up to 1024 rows.
-fn rows() -> TernaryMatrix {
+/// The test captures of protocol-repair, one after the other and again, up to `count` rows.
+fn rows(count: usize) -> TernaryMatrix {
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/protocol-repair/tests/captures");
     let files = std::fs::read_dir(folder).expect("the captures are in the repository");
@@ -18,16 +21,17 @@ fn rows() -> TernaryMatrix {
     paths.retain(|p| p.extension().is_some_and(|e| e == "pcap"));
     paths.sort();
     let mut all = TernaryMatrix::new(Layout::reference());
-    for path in paths.iter().cycle().take(64) {
+    for path in paths.iter().cycle() {
         let trace = read_capture(path).expect("a valid capture");
         let cells = encode(&trace, &Layout::reference(), RowPolicy::default());
         for row in cells.iter() {
-            if all.rows() < ROWS {
-                all.push_vacant().set_words(row.present_words(), row.value_words());
+            all.push_vacant().set_words(row.present_words(), row.value_words());
+            if all.rows() == count {
+                return all;
             }
         }
     }
-    all
+    unreachable!("the captures are repeated until there are enough rows")
 }
 
 /// Every 50th cell in one of its other states.
@@ -46,20 +50,46 @@ fn disturbed(cells: &TernaryMatrix) -> TernaryMatrix {
 }
 
 fn benches(c: &mut Criterion) {
-    let cells = rows();
+    let cells = rows(ROWS);
     let noisy = SoftMatrix::certain(disturbed(&cells));
     let clean = SoftMatrix::certain(cells);
     let config = RepairConfig::default();
     let (trace, _) = repair(&clean, &config).expect("the reference layout");
     let mut group = c.benchmark_group("repair");
     group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
-    group.bench_function(format!("clean/{ROWS}"), |b| {
-        b.iter(|| repair(black_box(&clean), &config).expect("valid"));
-    });
-    group.bench_function(format!("flipped/{ROWS}"), |b| {
-        b.iter(|| repair(black_box(&noisy), &config).expect("valid"));
-    });
+    for (name, soft) in [("clean", &clean), ("flipped", &noisy)] {
+        group.bench_function(format!("{name}/{ROWS}"), |b| {
+            b.iter(|| repair(black_box(soft), &config).expect("valid"));
+        });
+        let mut file = Vec::new();
+        group.bench_function(format!("{name}-to-pcap/{ROWS}"), |b| {
+            b.iter(|| {
+                let (trace, _) = repair(black_box(soft), &config).expect("valid");
+                file.clear();
+                write_capture_to(&mut file, &trace).expect("memory takes it");
+            });
+        });
+        for (stage, part) in
+            [(Stage::Infer, "infer"), (Stage::Plan, "plan"), (Stage::Compile, "compile")]
+        {
+            group.bench_function(format!("{name}-{part}/{ROWS}"), |b| {
+                b.iter_custom(|rounds| {
+                    let once =
+                        |_| profile(black_box(soft), &config).expect("valid").stage_ns(stage);
+                    Duration::from_nanos((0..rounds).map(once).sum())
+                });
+            });
+        }
+    }
     group.bench_function(format!("check/{ROWS}"), |b| b.iter(|| check(black_box(&trace))));
+    // Linear: the time per packet must not grow.
+    for count in [8 * ROWS, 64 * ROWS] {
+        let many = SoftMatrix::certain(rows(count));
+        group.sample_size(10).throughput(Throughput::Elements(count as u64));
+        group.bench_function(format!("clean/{count}"), |b| {
+            b.iter(|| repair(black_box(&many), &config).expect("valid"));
+        });
+    }
     group.finish();
 }
 

@@ -1,6 +1,9 @@
 //! An audit of any capture, rule by rule.
 
-use nprint_codec::{Checksum, Dissection, IpVersion, Trace, TransportKind, dissect};
+use nprint_codec::{
+    Checksum, Dissection, Field, IpVersion, Trace, TransportKind, dissect, icmp, ipv4, ipv6, tcp,
+    udp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,6 +38,66 @@ pub enum CheckRule {
     TimeOrder,
 }
 
+impl CheckRule {
+    /// Every rule.
+    pub const ALL: [Self; 12] = [
+        Self::Ipv4HeaderLength,
+        Self::IpLength,
+        Self::Ipv4Checksum,
+        Self::HopLimit,
+        Self::TcpDataOffset,
+        Self::TcpOptions,
+        Self::TcpFlags,
+        Self::UdpLength,
+        Self::TransportChecksum,
+        Self::HandshakeAnswer,
+        Self::HandshakeLastStep,
+        Self::TimeOrder,
+    ];
+
+    /// The fields that the rule judges, by IP version or protocol; none for times.
+    pub fn fields(self) -> &'static [Field] {
+        match self {
+            Self::Ipv4HeaderLength => &[ipv4::HEADER_LENGTH],
+            Self::IpLength => &[ipv4::TOTAL_LENGTH, ipv6::PAYLOAD_LENGTH],
+            Self::Ipv4Checksum => &[ipv4::CHECKSUM],
+            Self::HopLimit => &[ipv4::TTL, ipv6::HOP_LIMIT],
+            Self::TcpDataOffset => &[tcp::DATA_OFFSET],
+            Self::TcpOptions => &[tcp::OPTIONS],
+            Self::TcpFlags => &[tcp::SYN, tcp::FIN, tcp::RST, tcp::ACK],
+            Self::UdpLength => &[udp::LENGTH],
+            Self::TransportChecksum => &[tcp::CHECKSUM, udp::CHECKSUM, icmp::CHECKSUM],
+            Self::HandshakeAnswer => &[tcp::ACK_NUMBER],
+            Self::HandshakeLastStep => &[tcp::ACK_NUMBER, tcp::SEQ],
+            Self::TimeOrder => &[],
+        }
+    }
+}
+
+/// What an audit found, rule by rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Packets of the capture.
+    pub packets: usize,
+    /// Every rule, in the order of [`CheckRule::ALL`].
+    pub rules: Vec<RuleAudit>,
+    /// Every broken rule, packet by packet.
+    pub findings: Vec<Finding>,
+}
+
+/// How often one rule was judged and broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleAudit {
+    /// The rule.
+    pub rule: CheckRule,
+    /// Comparisons: where the rule applies and every byte that it needs was captured.
+    pub judged: usize,
+    /// Comparisons that failed.
+    pub broken: usize,
+    /// First packet that breaks it, counted from 0.
+    pub first: Option<usize>,
+}
+
 /// One broken rule in one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -48,16 +111,47 @@ pub struct Finding {
     pub found: i64,
 }
 
-/// Audits headers, lengths, checksums, handshakes and time order. Checksums are judged only
-/// where every byte that they cover was captured.
+/// The broken rules of a capture: [`audit`] without its counts.
 pub fn check(trace: &Trace) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    audit(trace).findings
+}
+
+/// Audits headers, lengths, checksums, handshakes and time order, rule by rule. Nothing is changed,
+/// and any capture will do. Checksums are judged only where every byte that they cover was captured.
+///
+/// # Example
+/// ```
+/// use nprint_codec::{LinkType, Trace};
+/// use protocol_repair::{CheckRule, audit};
+///
+/// // An IPv4 packet with a TTL of 0 and no checksum.
+/// let packet = [0x45, 0, 0, 20, 0, 0, 0, 0, 0, 59, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+/// let mut trace = Trace::new(LinkType::RawIp);
+/// trace.push(1, &packet, 20);
+/// let audit = audit(&trace);
+/// let broken: Vec<CheckRule> =
+///     audit.rules.iter().filter(|r| r.broken > 0).map(|r| r.rule).collect();
+/// assert_eq!(broken, [CheckRule::Ipv4Checksum, CheckRule::HopLimit]);
+/// assert_eq!(audit.findings[1].packet, 0);
+/// ```
+pub fn audit(trace: &Trace) -> Audit {
+    let mut audit = Audit {
+        packets: trace.len(),
+        rules: CheckRule::ALL
+            .map(|rule| RuleAudit { rule, judged: 0, broken: 0, first: None })
+            .to_vec(),
+        findings: Vec::new(),
+    };
     let mut handshakes: BTreeMap<Vec<u8>, Handshake> = BTreeMap::new();
     let mut last_ns = i64::MIN;
     for (packet, record) in trace.iter().enumerate() {
-        let mut found = |rule, expected: i64, found: i64| {
+        let mut found = |rule: CheckRule, expected: i64, found: i64| {
+            let counts = &mut audit.rules[rule as usize];
+            counts.judged += 1;
             if expected != found {
-                findings.push(Finding { packet, rule, expected, found });
+                counts.broken += 1;
+                counts.first = counts.first.or(Some(packet));
+                audit.findings.push(Finding { packet, rule, expected, found });
             }
         };
         found(CheckRule::TimeOrder, record.time_ns.max(last_ns), record.time_ns);
@@ -70,7 +164,7 @@ pub fn check(trace: &Trace) -> Vec<Finding> {
             }
         }
     }
-    findings
+    audit
 }
 
 fn be16(bytes: &[u8], at: usize) -> i64 {

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct RepairConfig {
     /// Seed of everything that is drawn: the same seed gives the same bytes. Default 0.
     pub seed: u64,
+    /// Whether evidence that breaks a rule is repaired or refused.
+    pub mode: Mode,
     /// Where addresses come from.
     pub addresses: AddressPlan,
     /// Where the bytes after the headers come from.
@@ -30,6 +32,7 @@ impl Default for RepairConfig {
     fn default() -> Self {
         Self {
             seed: 0,
+            mode: Mode::default(),
             addresses: AddressPlan::default(),
             payload: Payload::default(),
             timing: Timing::default(),
@@ -37,6 +40,18 @@ impl Default for RepairConfig {
             start_ns: 1_767_225_600_000_000_000,
         }
     }
+}
+
+/// What becomes of evidence that breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// It is changed into the nearest consistent trace.
+    #[default]
+    Repair,
+    /// It is refused: [`Error::Refused`] names the rule, the packet and the field. Checksums are no
+    /// reason, for they belong to addresses and payload that the evidence does not have.
+    Strict,
 }
 
 /// Where addresses come from.

@@ -84,7 +84,7 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(crate) fn new(evidence: &'a Evidence<'a>, config: &'a RepairConfig) -> Self {
-        let mut cells = evidence.soft().cells().clone();
+        let mut cells = evidence.cells().clone();
         cells.truncate(evidence.rows());
         let row = RowFacts {
             stack: Stack { version: IpVersion::V4, transport: Transport::Other },

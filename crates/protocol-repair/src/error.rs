@@ -27,6 +27,21 @@ pub enum Error {
         /// IP packets in the source.
         found: usize,
     },
+    /// The evidence breaks a rule, and strict mode was asked for
+    /// ([`Mode::Strict`](crate::Mode::Strict)).
+    #[error(
+        "packet {packet} breaks rule \"{rule}\" in field {field}; {cells} cells in all would have to be changed"
+    )]
+    Refused {
+        /// The first rule, in the order in which rules run, that would change a cell.
+        rule: &'static str,
+        /// The first packet that it would change, counted from 0.
+        packet: usize,
+        /// nPrint's name of the first field of that packet that it would change.
+        field: &'static str,
+        /// Cells that all rules together would change, once each rule has run.
+        cells: u64,
+    },
     /// The first time stamp would not be after 1970-01-01.
     #[error("the first time stamp must be positive; found {start_ns} ns")]
     StartTime {

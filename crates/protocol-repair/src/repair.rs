@@ -1,10 +1,11 @@
 //! Evidence in, capture out.
 
-use crate::compile::bytes::{compile, dissect_all};
-use crate::config::{AddressPlan, Payload, RepairConfig, Timing};
+use crate::compile::{compile, dissect_all};
+use crate::config::{AddressPlan, Mode, Payload, RepairConfig, Timing};
 use crate::draft::Draft;
 use crate::evidence::Evidence;
 use crate::infer::stack::packet_rows;
+use crate::profile::Profile;
 use crate::report::{Changes, RepairReport, explained_share, report};
 use crate::rules::run;
 use crate::{Error, Result};
@@ -42,6 +43,15 @@ const PASSES: usize = 8;
 /// # Ok::<(), protocol_repair::Error>(())
 /// ```
 pub fn repair(soft: &SoftMatrix, config: &RepairConfig) -> Result<(Trace, RepairReport)> {
+    repair_timed(soft, config, &mut Profile::default())
+}
+
+/// [`repair`], which also says how long each part of it took.
+pub(crate) fn repair_timed(
+    soft: &SoftMatrix,
+    config: &RepairConfig,
+    profile: &mut Profile,
+) -> Result<(Trace, RepairReport)> {
     let (layout, reference) = (soft.cells().layout(), Layout::reference());
     if **layout != *reference {
         return Err(Error::Layout {
@@ -50,36 +60,53 @@ pub fn repair(soft: &SoftMatrix, config: &RepairConfig) -> Result<(Trace, Repair
             found: layout.fingerprint(),
         });
     }
-    let rows = packet_rows(&Evidence::new(soft, soft.cells().rows()));
+    let evidence = Evidence::new(soft);
+    let rows = packet_rows(&evidence);
     validate(config, rows)?;
+    let evidence = evidence.first(rows);
     let mut changes = Changes::default();
-    let evidence = Evidence::new(soft, rows);
     let mut draft = Draft::new(&evidence, config);
-    run(&mut draft, &mut changes);
+    run(&mut draft, &mut changes, |rule, ns| profile.add(rule, ns));
+    if let (Mode::Strict, Some(first)) = (config.mode, changes.first()) {
+        let field = layout.field_at(first.column).map_or("", |(field, _)| field.name);
+        let (rule, packet) = (first.rule, first.row);
+        return Err(Error::Refused { rule, packet, field, cells: changes.total() });
+    }
     let (noise, before) = (draft.noise.rate, explained_share(&draft));
-    let finish = |draft: &Draft<'_>, changes: Changes, passes: usize| {
-        let mut cells = draft.cells.clone();
-        let trace = compile(draft, &mut cells);
-        let report = report(soft, draft, &cells, changes);
-        (trace, RepairReport { noise, passes, tcp_explained_before: before, ..report })
-    };
-    if changes.total() == 0 {
-        return Ok(finish(&draft, changes, 1));
-    }
-    // The result is read again as evidence until nothing changes: so repair of a repaired capture
-    // is that capture.
-    let mut stage = SoftMatrix::certain(draft.cells);
-    let mut pass = 2;
-    loop {
-        let evidence = Evidence::new(&stage, rows);
-        let mut draft = Draft::new(&evidence, config);
-        run(&mut draft, &mut changes);
-        if draft.cells == *stage.cells() || pass == PASSES {
-            return Ok(finish(&draft, changes, pass));
+    let mut passes = 1;
+    if changes.total() > 0 {
+        // The result is read again as evidence until nothing changes: so repair of a repaired
+        // capture is that capture.
+        let mut cells = draft.cells;
+        loop {
+            passes += 1;
+            let stage = cells;
+            let evidence = Evidence::certain(&stage);
+            let mut draft = Draft::new(&evidence, config);
+            run(&mut draft, &mut changes, |rule, ns| profile.add(rule, ns));
+            if draft.cells == stage || passes == PASSES {
+                return Ok(finish(soft, &draft, changes, (noise, passes, before), profile));
+            }
+            cells = draft.cells;
         }
-        stage = SoftMatrix::certain(draft.cells);
-        pass += 1;
     }
+    Ok(finish(soft, &draft, changes, (noise, passes, before), profile))
+}
+
+/// Bytes and report of a decided trace.
+fn finish(
+    soft: &SoftMatrix,
+    draft: &Draft<'_>,
+    changes: Changes,
+    (noise, passes, tcp_explained_before): (f64, usize, f64),
+    profile: &mut Profile,
+) -> (Trace, RepairReport) {
+    let mut cells = draft.cells.clone();
+    let start = std::time::Instant::now();
+    let trace = compile(draft, &mut cells);
+    profile.add_bytes(start.elapsed().as_nanos() as u64);
+    let report = report(soft, draft, &cells, changes);
+    (trace, RepairReport { noise, passes, tcp_explained_before, ..report })
 }
 
 fn validate(config: &RepairConfig, rows: usize) -> Result<()> {

@@ -102,18 +102,45 @@ pub struct RuleChange {
 
 /// Changes by rule while they are counted.
 #[derive(Debug, Default)]
-pub(crate) struct Changes(Vec<RuleChange>);
+pub(crate) struct Changes {
+    rules: Vec<RuleChange>,
+    first: Option<FirstChange>,
+}
+
+/// The first change of a repair.
+#[derive(Debug, Clone)]
+pub(crate) struct FirstChange {
+    pub(crate) rule: &'static str,
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+}
 
 impl Changes {
-    pub(crate) fn add_rule(&mut self, rule: &str, cells: u64) {
-        match self.0.iter_mut().find(|c| c.rule == rule) {
+    /// Adds what one rule changed; `first` is the row and column of its first change.
+    pub(crate) fn add_rule(
+        &mut self,
+        rule: &'static str,
+        cells: u64,
+        first: Option<(usize, usize)>,
+    ) {
+        match self.rules.iter_mut().find(|c| c.rule == rule) {
             Some(change) => change.cells += cells,
-            None => self.0.push(RuleChange { rule: rule.to_owned(), cells }),
+            None => self.rules.push(RuleChange { rule: rule.to_owned(), cells }),
+        }
+        if let Some((row, column)) = first
+            && self.first.is_none()
+        {
+            self.first = Some(FirstChange { rule, row, column });
         }
     }
 
     pub(crate) fn total(&self) -> u64 {
-        self.0.iter().map(|c| c.cells).sum()
+        self.rules.iter().map(|c| c.cells).sum()
+    }
+
+    /// The first change of the rule that ran first among those that changed something.
+    pub(crate) fn first(&self) -> Option<&FirstChange> {
+        self.first.as_ref()
     }
 }
 
@@ -138,11 +165,14 @@ pub(crate) fn report(
             derived_mask[c >> 6] |= u64::from(*derived) << (63 - (c & 63));
         }
     }
+    let mut field_of = vec![0_u16; layout.columns()];
+    for (index, (field, column, _)) in fields.iter().enumerate() {
+        field_of[*column..*column + usize::from(field.bits)].fill(index as u16);
+    }
     let mut by_field = vec![(0_u64, 0_u64); fields.len()];
     let (mut cells, mut non_derived) = (0_u64, 0_u64);
     let (mut changed, mut changed_non_derived) = (0_u64, 0_u64);
     let mut lost = 0_u64;
-    let mut checksum_cells = 0_u64;
     let mut difference = vec![0_u64; layout.words()];
     for row in 0..result.rows() {
         let (before, after) = (soft.cells().row(row), result.row(row));
@@ -161,20 +191,18 @@ pub(crate) fn report(
             continue;
         }
         let confidence = soft.row_confidence(row);
+        let mut last = None;
         for (word, d) in difference.iter().enumerate() {
             let mut left = *d;
             while left != 0 {
-                let bit = left.leading_zeros() as usize;
-                lost += u64::from(confidence[64 * word + bit]);
-                left &= !(1 << (63 - bit));
-            }
-        }
-        for ((field, column, _), counts) in fields.iter().zip(&mut by_field) {
-            let count = popcount(&difference, *column, usize::from(field.bits));
-            counts.0 += count;
-            counts.1 += u64::from(count > 0);
-            if field.name.ends_with("_cksum") {
-                checksum_cells += count;
+                let column = 64 * word + left.leading_zeros() as usize;
+                left &= !(1 << (63 - (column & 63)));
+                lost += u64::from(confidence[column]);
+                let field = usize::from(field_of[column]);
+                by_field[field].0 += 1;
+                // Columns of a field lie side by side.
+                by_field[field].1 += u64::from(last != Some(field));
+                last = Some(field);
             }
         }
         if after.get(tcp::DATA_OFFSET).is_some_and(|d| d > 5)
@@ -187,7 +215,13 @@ pub(crate) fn report(
     let columns = layout.columns();
     let trust: u64 =
         soft.confidence()[..result.rows() * columns].iter().map(|c| u64::from(*c)).sum();
-    changes.add_rule("checksums", checksum_cells);
+    let checksum_cells = fields
+        .iter()
+        .zip(&by_field)
+        .filter(|((field, ..), _)| field.name.ends_with("_cksum"))
+        .map(|(_, counts)| counts.0)
+        .sum();
+    changes.add_rule("checksums", checksum_cells, None);
     let mut packets_by_protocol = BTreeMap::new();
     for facts in &draft.rows {
         let version = if facts.stack.version == IpVersion::V4 { "ipv4" } else { "ipv6" };
@@ -231,7 +265,7 @@ pub(crate) fn report(
                 derived: *derived,
             })
             .collect(),
-        by_rule: changes.0,
+        by_rule: changes.rules,
         tcp_explained_before: 1.0,
         tcp_explained_after: explained_share(draft),
     }

@@ -1,5 +1,6 @@
 //! Laws that hold for any evidence.
 
+#[allow(dead_code)]
 mod common;
 
 use common::{captures, cells_of, flip, random_cells};
@@ -8,6 +9,8 @@ use proptest::prelude::*;
 use protocol_repair::{
     AddressPlan, Link, Payload, PayloadPolicy, RepairConfig, Timing, check, repair,
 };
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
 fn config(seed: u64) -> RepairConfig {
@@ -195,4 +198,22 @@ fn extreme_matrices_are_survived() {
         let rows = encode(&trace, &layout, nprint_codec::RowPolicy::EveryIpPacket).rows();
         assert_eq!(rows, 4);
     }
+}
+
+#[test]
+fn a_hundred_thousand_random_rows_are_survived() {
+    let layout = Layout::reference();
+    let mut cells = TernaryMatrix::new(layout.clone());
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..100_000 {
+        let words = |random: &mut ChaCha8Rng| -> Vec<u64> {
+            (0..layout.words()).map(|_| random.next_u64()).collect()
+        };
+        let (present, value) = (words(&mut random), words(&mut random));
+        cells.push_vacant().set_words(&present, &value);
+    }
+    let config = RepairConfig { payload: Payload::Policy(PayloadPolicy::Zero), ..config(1) };
+    let (trace, report) = repair(&SoftMatrix::certain(cells), &config).expect("valid");
+    assert_eq!((trace.len(), report.packets), (100_000, 100_000));
+    assert_eq!(check(&trace), vec![]);
 }

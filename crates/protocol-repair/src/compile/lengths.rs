@@ -1,5 +1,6 @@
 //! Length fields, and how many payload bytes a row has.
 
+use super::segments;
 use crate::draft::{Draft, Transport};
 use crate::infer::settle::settle;
 use crate::infer::stack::EXTENSIONS;
@@ -52,6 +53,8 @@ fn payload_grammar(draft: &Draft<'_>, row: usize) -> (u32, u32) {
 
 /// Decides IP and UDP lengths.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
+    // Bytes after the IPv4 header with options, or after the 40 bytes of IPv6; and their limit.
+    let mut lengths = vec![(0_u32, 0_u32); draft.rows.len()];
     for rows in draft.pooled_directions() {
         let (v4, v6): (Vec<usize>, Vec<usize>) =
             rows.into_iter().partition(|r| draft.rows[*r].stack.version == IpVersion::V4);
@@ -65,11 +68,17 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
         let (limit4, limit6) = (limit(&totals), limit(&payloads));
         for (row, total) in v4.into_iter().zip(totals) {
             let (ip, _, _) = headers(draft, row);
-            decide(draft, row, total.saturating_sub(ip), limit4 - ip);
+            lengths[row] = (total.saturating_sub(ip), limit4 - ip);
         }
         for (row, length) in v6.into_iter().zip(payloads) {
-            decide(draft, row, length, limit6.min(u32::from(u16::MAX)));
+            lengths[row] = (length, limit6);
         }
+    }
+    if !(draft.noise.is_clean() && draft.evidence.is_certain()) {
+        segments::agree_with_numbers(draft, &mut lengths);
+    }
+    for (row, (length, limit)) in lengths.into_iter().enumerate() {
+        decide(draft, row, length, limit);
     }
     udp_lengths_of_fragments(draft);
 }

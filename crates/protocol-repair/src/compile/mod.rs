@@ -1,9 +1,17 @@
 //! Everything that follows from what was decided.
 
-pub(crate) mod addresses;
-pub(crate) mod bytes;
+mod addresses;
+mod capture;
+mod checksums;
 pub(crate) mod fragments;
 pub(crate) mod icmp;
 pub(crate) mod lengths;
+mod messages;
 pub(crate) mod payload;
+mod segments;
+mod source;
 pub(crate) mod stamps;
+mod streams;
+
+pub(crate) use capture::compile;
+pub(crate) use source::dissect_all;

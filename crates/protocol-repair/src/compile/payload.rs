@@ -96,13 +96,13 @@ pub(crate) struct Place {
     pub(crate) flow: usize,
 }
 
-/// A UDP message of exactly `length` bytes.
-pub(crate) fn udp(filler: &mut Filler, place: Place, length: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(length);
+/// Appends a UDP message of exactly `length` bytes.
+pub(crate) fn udp(filler: &mut Filler, place: Place, length: usize, out: &mut Vec<u8>) {
+    let end = out.len() + length;
     let tag = (place.flow as u32 & 0xff_ffff) | 0x1000_0000;
     match udp_protocol(place.ports) {
-        _ if length == 0 => return out,
-        UdpProtocol::Dns if length >= 12 => return dns(place, length),
+        _ if length == 0 => return,
+        UdpProtocol::Dns if length >= 12 => return out.extend(dns(place, length)),
         UdpProtocol::Isakmp if length >= 28 => {
             // RFC 7296 section 3.1: an INFORMATIONAL exchange.
             out.extend([0x11; 8]);
@@ -137,9 +137,8 @@ pub(crate) fn udp(filler: &mut Filler, place: Place, length: usize) -> Vec<u8> {
         // No version or type that a heuristic dissector takes for its own.
         _ => out.extend(&[0x7f, 0x5a, 0xc3, 0x96][..length.min(4)]),
     }
-    let left = length - out.len();
-    filler.push(&mut out, left);
-    out
+    let left = end - out.len();
+    filler.push(out, left);
 }
 
 /// RFC 1035 section 4 with the padding of RFC 7830.
@@ -190,15 +189,6 @@ fn dns(place: Place, length: usize) -> Vec<u8> {
     out
 }
 
-/// One segment of new data in stream order.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Segment {
-    pub(crate) row: usize,
-    pub(crate) length: usize,
-    /// Whether it follows the one before it without a gap.
-    pub(crate) joined: bool,
-}
-
 /// Fewest bytes of a message on these TCP ports: shorter segments share one.
 pub(crate) fn fewest_tcp(port: u16) -> usize {
     match port {
@@ -211,58 +201,35 @@ pub(crate) fn fewest_tcp(port: u16) -> usize {
     }
 }
 
-/// Bytes of one side's stream, segment by segment.
+/// Appends a message of exactly `length` bytes, at least [`fewest_tcp`].
 pub(crate) fn tcp(
     filler: &mut Filler,
     place: Place,
-    segments: &[Segment],
-    payloads: &mut [Vec<u8>],
+    index: usize,
+    length: usize,
+    out: &mut Vec<u8>,
 ) {
-    let port = place.ports[1];
-    let fewest = fewest_tcp(port);
-    let mut at = 0;
-    while at < segments.len() {
-        let mut end = at + 1;
-        let mut total = segments[at].length;
-        while total < fewest && end < segments.len() && segments[end].joined {
-            total += segments[end].length;
-            end += 1;
-        }
-        filler.start(0x1000_0000 + segments[at].row as u64);
-        // A message that the trace cuts off is announced at its least length.
-        let mut message = tcp_message(filler, place, segments[at].row, total.max(fewest));
-        message.truncate(total);
-        let mut rest = message.as_slice();
-        for segment in &segments[at..end] {
-            let (own, later) = rest.split_at(segment.length.min(rest.len()));
-            payloads[segment.row] = own.to_vec();
-            rest = later;
-        }
-        at = end;
-    }
-}
-
-fn tcp_message(filler: &mut Filler, place: Place, index: usize, length: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(length);
+    let start = out.len();
+    let end = start + length;
     match place.ports[1] {
         // RFC 8446 section 5.1: application data.
         443 | 853 | 8443 | 465 | 993 | 995 | 8883 => {
-            while length - out.len() >= 6 {
-                let mut record = (length - out.len() - 5).min(16_384);
+            while end - out.len() >= 6 {
+                let mut record = (end - out.len() - 5).min(16_384);
                 // Leave room for the header of the next record, or nothing.
-                let left = length - out.len() - 5 - record;
+                let left = end - out.len() - 5 - record;
                 if (1..6).contains(&left) {
                     record -= 6;
                 }
                 out.extend([23, 3, 3]);
                 out.extend((record as u16).to_be_bytes());
-                filler.push(&mut out, record);
+                filler.push(out, record);
             }
         }
         53 => {
-            while length - out.len() >= 14 {
-                let mut message = (length - out.len() - 2).min(4096);
-                let left = length - out.len() - 2 - message;
+            while end - out.len() >= 14 {
+                let mut message = (end - out.len() - 2).min(4096);
+                let left = end - out.len() - 2 - message;
                 if (1..14).contains(&left) {
                     message -= 14;
                 }
@@ -285,27 +252,27 @@ fn tcp_message(filler: &mut Filler, place: Place, index: usize, length: usize) -
                 out.push((remaining & 0x7f) as u8 | more);
                 remaining >>= 7;
             }
-            out.extend(&[0, 1, b't'][..(length - out.len()).min(3)]);
-            let left = length - out.len();
-            filler.push(&mut out, left);
+            out.extend(&[0, 1, b't'][..(end - out.len()).min(3)]);
+            let left = end - out.len();
+            filler.push(out, left);
         }
         // RFC 4253 section 6: binary packets with the code of channel data.
         22 => {
-            while length - out.len() >= 16 {
-                let mut packet = (length - out.len() - 4).min(16_384);
-                let left = length - out.len() - 4 - packet;
+            while end - out.len() >= 16 {
+                let mut packet = (end - out.len() - 4).min(16_384);
+                let left = end - out.len() - 4 - packet;
                 if (1..16).contains(&left) {
                     packet -= 16;
                 }
                 out.extend((packet as u32).to_be_bytes());
                 out.extend([4, 94]);
-                filler.push(&mut out, packet - 2);
+                filler.push(out, packet - 2);
             }
         }
         // Neither letters nor line ends, so that no header is read into it.
         80 | 8080 => {
-            filler.push(&mut out, length);
-            for byte in &mut out {
+            filler.push(out, length);
+            for byte in &mut out[start..] {
                 *byte |= 0x80;
             }
         }
@@ -313,7 +280,6 @@ fn tcp_message(filler: &mut Filler, place: Place, index: usize, length: usize) -
             out.extend((0..length.saturating_sub(2)).map(|i| b'a' + (i % 26) as u8));
             out.extend(b"\r\n");
         }
-        _ => filler.push(&mut out, length),
+        _ => filler.push(out, length),
     }
-    out
 }

@@ -58,7 +58,7 @@ pub(crate) fn classes(draft: &mut Draft<'_>) {
 /// The receive window, and the flag bits outside the connection's state.
 pub(crate) fn tcp_rest(draft: &mut Draft<'_>) {
     let is_tcp = |d: &Draft<'_>, r: usize| d.rows[r].stack.transport == Transport::Tcp;
-    for field in [tcp::RESERVED, tcp::NS, tcp::CWR, tcp::ECE, tcp::URG, tcp::PSH] {
+    for field in [tcp::RESERVED, tcp::NS, tcp::CWR, tcp::ECE, tcp::URG] {
         settle_directions(draft, field, is_tcp);
     }
     settle_directions(draft, tcp::WINDOW, is_tcp);
@@ -66,6 +66,34 @@ pub(crate) fn tcp_rest(draft: &mut Draft<'_>) {
         let urgent = draft.evidence.read(row, tcp::URGENT_POINTER);
         let valid = draft.value(row, tcp::URG) == 1;
         draft.set(row, tcp::URGENT_POINTER, if valid { urgent.value } else { 0 });
+    }
+}
+
+/// The push flag. It goes with the length: never without data, hardly ever in the middle of a
+/// message that fills several segments.
+pub(crate) fn push(draft: &mut Draft<'_>) {
+    if draft.noise.is_clean() && draft.evidence.is_certain() {
+        return;
+    }
+    for rows in draft.pooled_directions() {
+        let rows: Vec<usize> =
+            rows.into_iter().filter(|r| draft.rows[*r].stack.transport == Transport::Tcp).collect();
+        let largest = rows.iter().map(|r| draft.rows[*r].payload_bytes).max().unwrap_or(0);
+        let mut kinds = [Vec::new(), Vec::new(), Vec::new()];
+        for row in rows {
+            let kind = match draft.rows[row].payload_bytes {
+                0 => 0,
+                bytes if bytes + 16 < largest => 1,
+                _ => 2,
+            };
+            kinds[kind].push(row);
+        }
+        for alike in kinds {
+            let values = settle(draft, &alike, tcp::PSH, draft.noise);
+            for (row, value) in alike.into_iter().zip(values) {
+                draft.set(row, tcp::PSH, value);
+            }
+        }
     }
 }
 

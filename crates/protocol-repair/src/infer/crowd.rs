@@ -10,13 +10,26 @@ use nprint_codec::Field;
 
 /// Fewer rows may well be as many conversations (DNS).
 const FEWEST_ROWS: usize = 64;
+/// How far apart two rows of a short conversation stand.
+const NEIGHBOURS: usize = 8;
 /// Rounds of voting and taking sides.
 const ROUNDS: usize = 4;
 
-/// Whether `pairs` different port pairs among `rows` rows of uncertain evidence are too many to be
-/// conversations.
-pub(crate) fn is_crowd(draft: &Draft<'_>, pairs: usize, rows: usize) -> bool {
-    !draft.evidence.is_certain() && rows >= FEWEST_ROWS && 4 * pairs > rows
+/// Whether the port pairs of `rows` rows of uncertain evidence are too many to be conversations.
+///
+/// Where there really are many conversations (DNS), a row stands next to another one of its own; a
+/// pair that is drawn anew comes back anywhere. `pairs` are the pairs that were read in full, with
+/// their rows in order.
+pub(crate) fn is_crowd(draft: &Draft<'_>, pairs: &[([u16; 2], Vec<usize>)], rows: usize) -> bool {
+    let read: usize = pairs.iter().map(|(_, members)| members.len()).sum();
+    if draft.evidence.is_certain() || rows < FEWEST_ROWS || 4 * (pairs.len() + rows - read) <= rows
+    {
+        return false;
+    }
+    let close =
+        |members: &[usize]| members.windows(2).filter(|w| w[1] - w[0] <= NEIGHBOURS).count();
+    let accompanied: usize = pairs.iter().map(|(_, members)| close(members)).sum();
+    8 * accompanied < rows
 }
 
 /// The port pair that the rows vote for, and each row's direction: 0 from the first port to the
@@ -47,11 +60,11 @@ pub(crate) fn vote(
 
 /// The bits of a port, most significant first, as confidences with the sign of the bit.
 fn signed_bits(draft: &Draft<'_>, row: usize, field: Field) -> Vec<f32> {
-    let Some(column) = draft.evidence.soft().cells().layout().column_of(field) else {
+    let reading = draft.evidence.read(row, field);
+    let column = draft.evidence.cells().layout().column_of(field);
+    let Some(confidence) = column.and_then(|c| draft.evidence.confidence(row, c..c + 16)) else {
         return vec![0.0; 16];
     };
-    let reading = draft.evidence.read(row, field);
-    let confidence = &draft.evidence.soft().row_confidence(row)[column..column + 16];
     let bit = |i: usize, of: u32| (of >> (15 - i)) & 1 == 1;
     (0..16)
         .map(|i| match (bit(i, reading.known), bit(i, reading.value)) {

@@ -4,5 +4,7 @@ pub(crate) mod constants;
 pub(crate) mod crowd;
 pub(crate) mod flow;
 pub(crate) mod fragment;
+mod ports;
 pub(crate) mod settle;
 pub(crate) mod stack;
+mod trust;

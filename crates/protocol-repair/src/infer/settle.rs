@@ -19,6 +19,7 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
     if noise.is_clean() && evidence.is_certain() && readings.iter().all(|r| r.is_full()) {
         return readings.iter().map(|r| r.value).collect();
     }
+    let column = evidence.cells().layout().column_of(field).unwrap_or(0);
     let full: Vec<u32> = readings.iter().filter(|r| r.is_full()).map(|r| r.value).collect();
     let mut values: Vec<u32> = readings.iter().map(|r| r.value).collect();
     let mut histogram = counts(if full.is_empty() { &values } else { &full });
@@ -28,32 +29,50 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
     let total = rows.len().max(1) as f32;
     for _ in 0..2 {
         let shares = true_shares(&histogram, noise, total, u32::from(field.bits));
+        let by_value = {
+            let mut sorted = shares.clone();
+            sorted.sort_unstable_by_key(|(value, _)| *value);
+            sorted
+        };
+        let share_of = |value: u32| {
+            by_value.binary_search_by_key(&value, |(v, _)| *v).ok().map(|i| by_value[i].1)
+        };
+        // What a change to each of the most frequent values costs: the cheapest first.
+        let frequent: Vec<(u32, f32)> = shares
+            .iter()
+            .take(CANDIDATES)
+            .map(|(value, share)| (*value, -((1.0 - stays) * share).ln()))
+            .collect();
         let mut last: Option<u32> = None;
         for ((row, reading), value) in rows.iter().zip(&readings).zip(&mut values) {
             let prior = |candidate: u32, share: f32| {
                 let repeated = if last == Some(candidate) { stays } else { 0.0 };
                 -((1.0 - stays) * share + repeated).ln()
             };
-            let own = shares.iter().find(|(v, _)| *v == reading.value).map_or(0.1 / total, |s| s.1);
+            let own = share_of(reading.value).unwrap_or(0.1 / total);
             let mut best = (prior(reading.value, own), reading.value);
             if !reading.is_full() {
                 // An unknown bit is as likely 1.
                 best.0 += std::f32::consts::LN_2 * (reading.missing() as f32) + 1.0;
             }
             let mut consider = |candidate: u32, prior: f32| {
-                if prior < best.0 {
-                    let cost = prior + evidence.cost(noise, *row, field, candidate);
+                let likely = prior < best.0;
+                if likely {
+                    let cost = prior + evidence.cost_of(noise, *row, column, *reading, candidate);
                     if cost < best.0 {
                         best = (cost, candidate);
                     }
                 }
+                likely
             };
             if let Some(last) = last {
-                let share = shares.iter().find(|(v, _)| *v == last).map_or(0.0, |s| s.1);
-                consider(last, prior(last, share));
+                consider(last, prior(last, share_of(last).unwrap_or(0.0)));
             }
-            for (candidate, share) in shares.iter().take(CANDIDATES) {
-                consider(*candidate, prior(*candidate, *share));
+            // The one that is `last` was considered at its own, lower price.
+            for (candidate, prior) in &frequent {
+                if !consider(*candidate, *prior) {
+                    break;
+                }
             }
             *value = best.1;
             last = Some(best.1);

@@ -1,19 +1,23 @@
 //! Which headers a row has.
 
+use super::trust;
 use crate::draft::{Draft, Stack, Transport};
-use crate::evidence::{Evidence, Noise};
+use crate::evidence::{Evidence, Noise, ones};
 use nprint_codec::{Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
 
 /// Columns of the fixed part of each header and of the two option areas, in the reference layout.
+const REGIONS: [std::ops::Range<usize>; 7] =
+    [0..96, 416..480, 480..640, 960..1024, 1024..1088, 96..416, 640..960];
+
+/// Places in [`REGIONS`].
 mod region {
-    use std::ops::Range;
-    pub(super) const IPV4: Range<usize> = 0..96;
-    pub(super) const IPV4_OPTIONS: Range<usize> = 96..416;
-    pub(super) const IPV6: Range<usize> = 416..480;
-    pub(super) const TCP: Range<usize> = 480..640;
-    pub(super) const TCP_OPTIONS: Range<usize> = 640..960;
-    pub(super) const UDP: Range<usize> = 960..1024;
-    pub(super) const ICMP: Range<usize> = 1024..1088;
+    pub(super) const IPV4: usize = 0;
+    pub(super) const IPV6: usize = 1;
+    pub(super) const TCP: usize = 2;
+    pub(super) const UDP: usize = 3;
+    pub(super) const ICMP: usize = 4;
+    pub(super) const IPV4_OPTIONS: usize = 5;
+    pub(super) const TCP_OPTIONS: usize = 6;
 }
 
 /// Header stacks in the order in which equal costs are decided. `Other` stands for "no transport
@@ -39,27 +43,23 @@ struct Costs {
 }
 
 fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
-    let weigh = |columns| {
+    let regions = REGIONS.map(|columns| {
         let (present, vacant) = evidence.presence(row, columns);
         (present as f32 / 255.0, vacant as f32 / 255.0)
-    };
-    let v4 = weigh(region::IPV4);
-    let v6 = weigh(region::IPV6);
-    let v4_options = weigh(region::IPV4_OPTIONS).0 * 0.5;
-    let tcp_options = weigh(region::TCP_OPTIONS).0 * 0.5;
-    let transports = [weigh(region::TCP), weigh(region::UDP), weigh(region::ICMP)];
+    });
+    let (v4, v6) = (regions[region::IPV4], regions[region::IPV6]);
+    let v4_options = regions[region::IPV4_OPTIONS].0 * 0.5;
+    let tcp_options = regions[region::TCP_OPTIONS].0 * 0.5;
+    let transports = [regions[region::TCP], regions[region::UDP], regions[region::ICMP]];
     let all_transports: f32 = transports.iter().map(|t| t.0).sum();
     let vacant = v4.0 + v6.0 + v4_options + tcp_options + all_transports;
-    let unit = Noise { rate: 0.0, bit_cost: 1.0 };
+    let unit = Noise { bit_cost: 1.0, ..Noise::CLEAN };
+    let cost = |field, value| evidence.cost(unit, row, field, value);
+    let as_v4 = v4.1 + v6.0 + cost(ipv4::VERSION, 4) + cost(ipv4::HEADER_LENGTH, 5).min(1.0);
+    let as_v6 = v6.1 + v4.0 + v4_options + cost(ipv6::VERSION, 6);
+    let extension =
+        EXTENSIONS.iter().map(|e| cost(ipv6::NEXT_HEADER, *e) + 1.0).fold(f32::MAX, f32::min);
     let stacks = STACKS.map(|stack| {
-        let ip = match stack.version {
-            IpVersion::V4 => {
-                v4.1 + v6.0
-                    + evidence.cost(unit, row, ipv4::VERSION, 4)
-                    + evidence.cost(unit, row, ipv4::HEADER_LENGTH, 5).min(1.0)
-            }
-            IpVersion::V6 => v6.1 + v4.0 + v4_options + evidence.cost(unit, row, ipv6::VERSION, 6),
-        };
         let index = match stack.transport {
             Transport::Tcp => Some(0),
             Transport::Udp => Some(1),
@@ -73,13 +73,11 @@ fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
         if stack.transport != Transport::Tcp {
             transport += tcp_options;
         }
-        let protocol = match (stack.version, stack.protocol()) {
-            (IpVersion::V4, Some(p)) => evidence.cost(unit, row, ipv4::PROTOCOL, p),
-            (IpVersion::V6, Some(p)) => EXTENSIONS
-                .iter()
-                .map(|e| evidence.cost(unit, row, ipv6::NEXT_HEADER, *e) + 1.0)
-                .fold(evidence.cost(unit, row, ipv6::NEXT_HEADER, p), f32::min),
-            (_, None) => 0.0,
+        let (ip, protocol) = match (stack.version, stack.protocol()) {
+            (IpVersion::V4, Some(p)) => (as_v4, cost(ipv4::PROTOCOL, p)),
+            (IpVersion::V6, Some(p)) => (as_v6, cost(ipv6::NEXT_HEADER, p).min(extension)),
+            (IpVersion::V4, None) => (as_v4, 0.0),
+            (IpVersion::V6, None) => (as_v6, 0.0),
         };
         ip + transport + protocol
     });
@@ -94,7 +92,7 @@ pub(crate) fn packet_rows(evidence: &Evidence<'_>) -> usize {
     (0..evidence.rows())
         .rev()
         .find(|row| {
-            if evidence.soft().cells().row(*row).is_vacant() {
+            if evidence.cells().row(*row).is_vacant() {
                 return false;
             }
             let costs = costs(evidence, *row);
@@ -123,39 +121,35 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     let prior = seen.map(|n| {
         if n == 0 { UNSEEN_STACK } else { (rows as f32 / n as f32).ln().min(UNSEEN_STACK) }
     });
-    let mut wrong = 0.0_f64;
-    let mut judged = 0.0_f64;
-    for (row, costs) in all.iter().enumerate() {
-        let index = cheapest(costs, &prior);
-        draft.rows[row].stack = STACKS[index];
-        // Fixed cells of the reference layout, less option areas that may be in use.
-        wrong += f64::from(wrong_cells(draft.evidence, row, STACKS[index]));
-        judged += 448.0;
+    let stacks: Vec<Stack> = all.iter().map(|costs| STACKS[cheapest(costs, &prior)]).collect();
+    for (facts, stack) in draft.rows.iter_mut().zip(&stacks) {
+        facts.stack = *stack;
     }
-    draft.noise = Noise::of_rate(if judged > 0.0 { wrong / judged } else { 0.0 });
+    draft.noise = trust::noise(draft.evidence, &stacks);
     for row in 0..rows {
         write(draft, row);
     }
 }
 
-/// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
-fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
-    let present = evidence.soft().cells().row(row).present_words();
-    let count = |columns: std::ops::Range<usize>| {
-        columns
-            .step_by(32)
-            .map(|c| crate::evidence::extract(present, c, 32).count_ones())
-            .sum::<u32>()
-    };
-    let mut wrong = 0;
-    for (columns, expected) in [
+/// The fixed parts of the headers, and whether a row with `stack` has them.
+pub(super) fn fixed_regions(stack: Stack) -> [(std::ops::Range<usize>, bool); 5] {
+    [
         (region::IPV4, stack.version == IpVersion::V4),
         (region::IPV6, stack.version == IpVersion::V6),
         (region::TCP, stack.transport == Transport::Tcp),
         (region::UDP, stack.transport == Transport::Udp),
         (region::ICMP, stack.transport == Transport::Icmp),
-    ] {
-        let (here, all) = (count(columns.clone()), columns.len() as u32);
+    ]
+    .map(|(region, present)| (REGIONS[region].clone(), present))
+}
+
+/// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
+pub(super) fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
+    let present = evidence.cells().row(row).present_words();
+    let mut wrong = 0;
+    for (columns, expected) in fixed_regions(stack) {
+        let all = columns.len() as u32;
+        let here = ones(present, columns);
         wrong += if expected { all - here } else { here };
     }
     let (field, version) = match stack.version {
@@ -166,21 +160,32 @@ fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
     wrong + ((reading.value ^ version) & reading.known).count_ones()
 }
 
+/// Every column of a header in the reference layout, options included.
+fn columns_of(header: Header) -> std::ops::Range<usize> {
+    match header {
+        Header::Ipv4 => 0..416,
+        Header::Ipv6 => 416..480,
+        Header::Tcp => 480..960,
+        Header::Udp => 960..1024,
+        Header::Icmp => 1024..1088,
+        _ => 0..0,
+    }
+}
+
 fn write(draft: &mut Draft<'_>, row: usize) {
     let noise = draft.noise;
     let stack = draft.rows[row].stack;
     let evidence = draft.evidence;
     let mut cells = draft.cells.row_mut(row);
-    for header in Header::ALL {
-        let kept = match header {
-            Header::Ipv4 => stack.version == IpVersion::V4,
-            Header::Ipv6 => stack.version == IpVersion::V6,
-            Header::Tcp => stack.transport == Transport::Tcp,
-            Header::Udp => stack.transport == Transport::Udp,
-            Header::Icmp => stack.transport == Transport::Icmp,
-            _ => true,
-        };
-        if !kept {
+    for (header, kept) in [
+        (Header::Ipv4, stack.version == IpVersion::V4),
+        (Header::Ipv6, stack.version == IpVersion::V6),
+        (Header::Tcp, stack.transport == Transport::Tcp),
+        (Header::Udp, stack.transport == Transport::Udp),
+        (Header::Icmp, stack.transport == Transport::Icmp),
+    ] {
+        let columns = columns_of(header);
+        if !kept && ones(cells.as_row().present_words(), columns) > 0 {
             cells.clear(header);
         }
     }

@@ -65,6 +65,7 @@ enum State {
     Reset,
 }
 
+/// Every state in the order of its number.
 const STATES: [State; 8] = [
     State::Start,
     State::Opening,
@@ -145,6 +146,23 @@ fn step(
     Some((next, cost))
 }
 
+/// Every legal step of a packet: state, event, next state, cost.
+fn legal_steps(
+    direction: usize,
+    has_data: bool,
+    unfinished: f32,
+) -> Vec<(usize, usize, usize, f32)> {
+    let mut out = Vec::with_capacity(40);
+    for (s, state) in STATES.iter().enumerate() {
+        for (e, event) in Event::ALL.iter().enumerate() {
+            if let Some((to, cost)) = step(*state, *event, direction, has_data, unfinished) {
+                out.push((s, e, to as usize, cost));
+            }
+        }
+    }
+    out
+}
+
 /// Decides ACK, SYN, FIN and RST of every TCP row, and where connections begin.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     for flow in 0..draft.flows.len() {
@@ -159,35 +177,29 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
     let noise = draft.noise;
     let trusted = noise.is_clean() && draft.evidence.is_certain();
     let unfinished = if trusted { 0.0 } else { UNFINISHED };
+    let steps = [(0, false), (0, true), (1, false), (1, true)]
+        .map(|(direction, has_data)| legal_steps(direction, has_data, unfinished));
     let mut best = [f32::MAX; STATES.len()];
     best[0] = 0.0;
     let mut back: Vec<[(u8, u8); STATES.len()]> = Vec::with_capacity(rows.len());
     for row in rows {
         let direction = draft.rows[*row].direction;
         let has_data = seems_to_carry_data(draft, *row);
+        let flags = [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN]
+            .map(|f| [0, 1].map(|value| draft.evidence.cost(noise, *row, f, value)));
         let costs = Event::ALL.map(|event| {
-            let fields = [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN];
-            let bits = fields
-                .iter()
-                .zip(event.bits())
-                .map(|(f, v)| draft.evidence.cost(noise, *row, *f, v))
-                .sum::<f32>();
-            let opening = matches!(event, Event::Syn | Event::SynAck);
-            bits + if has_data && opening { 5.0 } else { 0.0 }
+            let bits = flags.iter().zip(event.bits()).map(|(f, v)| f[v as usize]).sum::<f32>();
+            // Neither opening nor reset carries data.
+            let empty = !matches!(event, Event::Ack | Event::Fin);
+            bits + if has_data && empty { 5.0 } else { 0.0 }
         });
         let mut next = [f32::MAX; STATES.len()];
         let mut from = [(0, 0); STATES.len()];
-        for (s, state) in STATES.iter().enumerate().filter(|(s, _)| best[*s] < f32::MAX) {
-            for (e, event) in Event::ALL.iter().enumerate() {
-                let Some((to, cost)) = step(*state, *event, direction, has_data, unfinished) else {
-                    continue;
-                };
-                let to = STATES.iter().position(|t| *t == to).unwrap_or(0);
-                let total = best[s] + cost + costs[e];
-                if total < next[to] {
-                    next[to] = total;
-                    from[to] = (s as u8, e as u8);
-                }
+        for (s, e, to, cost) in &steps[2 * direction + usize::from(has_data)] {
+            let total = best[*s] + cost + costs[*e];
+            if total < next[*to] {
+                next[*to] = total;
+                from[*to] = (*s as u8, *e as u8);
             }
         }
         best = next;

@@ -4,3 +4,4 @@ pub(crate) mod flags;
 pub(crate) mod ids;
 pub(crate) mod numbers;
 pub(crate) mod options;
+mod stream;

@@ -5,17 +5,13 @@
 //! the stream is laid out anew from the lengths, near the numbers that the evidence has, by the
 //! cheapest of: continue, repeat, leave a gap.
 
+use super::stream::{Bases, REACH, Segment, acknowledgement, bases, distance};
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
 use nprint_codec::tcp;
-use rand::{RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
-/// Furthest that real data lies from what is known of its stream. Units: bytes.
-const REACH: i32 = 1 << 23;
 
 /// Sequence space that a row takes.
-fn space(draft: &Draft<'_>, row: usize) -> u32 {
+pub(super) fn space(draft: &Draft<'_>, row: usize) -> u32 {
     draft.rows[row].payload_bytes + draft.value(row, tcp::SYN) + draft.value(row, tcp::FIN)
 }
 
@@ -51,10 +47,6 @@ struct Verdict {
 struct Stream {
     low: u32,
     next: u32,
-}
-
-fn distance(from: u32, to: u32) -> i32 {
-    to.wrapping_sub(from) as i32
 }
 
 /// How well the evidence's numbers explain each other.
@@ -141,47 +133,9 @@ fn keep(draft: &mut Draft<'_>, rows: &[usize]) {
     }
 }
 
-/// First number of each side: what most rows say when the stream is laid out without gaps.
-fn bases(draft: &Draft<'_>, rows: &[usize], flow: usize) -> ([u32; 2], [usize; 2]) {
-    let mut offset = [0_u32; 2];
-    let mut votes: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
-    for row in rows {
-        let side = draft.rows[*row].direction;
-        let seq = draft.evidence.read(*row, tcp::SEQ);
-        if seq.is_full() {
-            votes[side].push(seq.value.wrapping_sub(offset[side]));
-        }
-        let ack = draft.evidence.read(*row, tcp::ACK_NUMBER);
-        if ack.is_full() && draft.value(*row, tcp::ACK) == 1 {
-            votes[1 - side].push(ack.value.wrapping_sub(offset[1 - side]));
-        }
-        offset[side] = offset[side].wrapping_add(space(draft, *row));
-    }
-    let connection = rows.first().map_or(0, |r| draft.rows[*r].connection);
-    let stream = ((flow as u64) << 32) | u64::from(connection);
-    let mut random = ChaCha8Rng::seed_from_u64(draft.config.seed ^ 0x5eed_0f15);
-    random.set_stream(stream);
-    let mut out = ([random.next_u32(), random.next_u32()], [0; 2]);
-    for (side, votes) in votes.iter().enumerate() {
-        let first = votes.first().copied();
-        if let Some((value, count)) = crate::infer::settle::counts(votes).first() {
-            // Lone votes are as good as any number; the first is nearest to the evidence.
-            out.0[side] = if *count > 1 { *value } else { first.unwrap_or(*value) };
-            out.1[side] = *count;
-        }
-    }
-    out
-}
-
 fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict) {
-    let (base, votes) = bases(draft, rows, flow);
-    // What a wrong bit costs: from the share of exact numbers, (1 - rate)^32.
-    let noise = if verdict.exact < 0.1 && votes.iter().all(|v| *v < 3) {
-        None
-    } else {
-        let rate = 1.0 - verdict.exact.clamp(0.02, 0.999).powf(1.0 / 32.0);
-        Some(Noise::of_rate(rate.max(draft.noise.rate).max(0.002)))
-    };
+    let Bases { numbers: base, told } = bases(draft, rows, flow, noise_of(draft, verdict));
+    let noise = (told || verdict.exact >= 0.1).then(|| noise_of(draft, verdict));
     let mut next = base;
     let mut acked = base;
     let mut starts: [Vec<(u32, u32)>; 2] = [Vec::new(), Vec::new()];
@@ -194,12 +148,22 @@ fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict
         let flag = |field| draft.value(*row, field) == 1;
         let (syn, rst, has_ack) = (flag(tcp::SYN), flag(tcp::RST), flag(tcp::ACK));
         let length = space(draft, *row);
-        let seq = if syn {
-            base[side]
-        } else if (rst && !has_ack) || !shaken {
-            next[side]
-        } else {
-            sequence(draft, rows, i, next[side], &starts[side], length, noise)
+        let exact = syn || (rst && !has_ack) || !shaken;
+        let seq = match noise {
+            _ if syn => base[side],
+            Some(noise) if !exact => {
+                let segment = Segment { draft, rows, index: i, length, noise };
+                let (seq, goes_on) = segment.sequence(next[side], &starts[side]);
+                if goes_on {
+                    // What was laid out before was too long, or something was lost.
+                    next[side] = seq;
+                    if distance(seq, acked[side]) > 0 {
+                        acked[side] = seq;
+                    }
+                }
+                seq
+            }
+            _ => next[side],
         };
         let end = seq.wrapping_add(length);
         let ack = if !has_ack {
@@ -229,88 +193,14 @@ fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict
     }
 }
 
-/// The cheapest place of a segment.
-fn sequence(
-    draft: &Draft<'_>,
-    rows: &[usize],
-    index: usize,
-    next: u32,
-    starts: &[(u32, u32)],
-    length: u32,
-    noise: Option<Noise>,
-) -> u32 {
-    let Some(noise) = noise else { return next };
-    let row = rows[index];
-    let cost = |value: u32| draft.evidence.cost(noise, row, tcp::SEQ, value);
-    let mut best = (cost(next), next);
-    let mut consider = |value: u32, prior: f32| {
-        let cost = prior + cost(value);
-        if cost < best.0 {
-            best = (cost, value);
-        }
-    };
-    for (start, sent) in starts.iter().rev().take(48) {
-        if length == 0 || *sent == length {
-            consider(*start, 5.0);
-        }
+/// What a wrong bit of a number costs: from the share of exact numbers, (1 - rate)^32.
+fn noise_of(draft: &Draft<'_>, verdict: &Verdict) -> Noise {
+    if !draft.evidence.is_certain() && !draft.noise.is_clean() {
+        // Confidences say more than the share of exact numbers.
+        return draft.noise;
     }
-    if length <= 1 {
-        consider(next.wrapping_sub(1), 7.0);
-    }
-    let own = draft.evidence.read(row, tcp::SEQ);
-    let gap = distance(next, own.value);
-    if own.is_full() && gap > 0 && gap < REACH {
-        // A gap is credible where the stream goes on behind it.
-        let side = draft.rows[row].direction;
-        let end = own.value.wrapping_add(length);
-        let goes_on = rows[index + 1..]
-            .iter()
-            .filter(|r| draft.rows[**r].direction == side)
-            .take(4)
-            .any(|r| draft.evidence.read(*r, tcp::SEQ).value == end);
-        let size = (gap as f32).ln();
-        consider(own.value, if goes_on && length > 0 { 4.0 + 0.3 * size } else { 9.0 + size });
-    }
-    if own.is_full() {
-        // Low bits as they stand, high bits of the stream: a length before was read wrong.
-        for mask in [0x7ff_u32, 0xffff] {
-            let joined = (next & !mask) | (own.value & mask);
-            for value in [joined, joined.wrapping_add(mask + 1), joined.wrapping_sub(mask + 1)] {
-                let off = distance(next, value);
-                if off != 0 && off.unsigned_abs() <= mask {
-                    consider(value, 6.0 + 0.7 * (off.unsigned_abs() as f32).ln());
-                }
-            }
-        }
-    }
-    best.1
-}
-
-/// The cheapest legal acknowledgement: no less than before, no more than was sent.
-fn acknowledgement(
-    draft: &Draft<'_>,
-    row: usize,
-    before: u32,
-    sent: u32,
-    ends: &[u32],
-    noise: Option<Noise>,
-) -> u32 {
-    let Some(noise) = noise else { return sent };
-    let cost = |value: u32| draft.evidence.cost(noise, row, tcp::ACK_NUMBER, value);
-    let mut best = (cost(sent) + 0.5, sent);
-    let mut consider = |value: u32, prior: f32| {
-        let cost = prior + cost(value);
-        if cost < best.0 {
-            best = (cost, value);
-        }
-    };
-    consider(before, 1.5);
-    for end in ends.iter().rev().take(128).take_while(|e| distance(before, **e) > 0) {
-        consider(*end, 2.0);
-    }
-    let own = draft.evidence.read(row, tcp::ACK_NUMBER);
-    if own.is_full() && distance(before, own.value) > 0 && distance(own.value, sent) > 0 {
-        consider(own.value, 6.0);
-    }
-    best.1
+    let rate = 1.0 - verdict.exact.clamp(0.02, 0.999).powf(1.0 / 32.0);
+    let burst_cost = draft.noise.burst_cost;
+    let rate = if burst_cost.is_finite() { 0.0 } else { rate };
+    Noise { burst_cost, ..Noise::of_rate(rate.max(draft.noise.rate).max(0.002)) }
 }

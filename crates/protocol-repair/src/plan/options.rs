@@ -87,6 +87,7 @@ pub(crate) fn tcp_options(draft: &mut Draft<'_>) {
 
 fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
     let noise = draft.noise;
+    let trusted = noise.is_clean() && draft.evidence.is_certain();
     // Layouts that rows of this context show without a fault, with how often.
     let mut known: Vec<(Layout, usize)> = Vec::new();
     let mut shown: Vec<Option<Layout>> = Vec::with_capacity(rows.len());
@@ -101,7 +102,9 @@ fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
         }
         shown.push(layout);
     }
-    let trusted = noise.is_clean() && draft.evidence.is_certain();
+    if trusted && shown.iter().all(Option::is_some) {
+        return;
+    }
     let mut candidates: Vec<(Layout, f32)> =
         known.iter().map(|(l, n)| (l.clone(), (rows.len() as f32 / *n as f32).ln())).collect();
     for template in templates(syn) {
@@ -148,7 +151,7 @@ fn settle_syn_values(draft: &mut Draft<'_>, rows: &[usize]) {
 
 /// The row's own option area, where its cells, its grammar and its data offset agree.
 fn legal_as_it_stands(draft: &Draft<'_>, row: usize, syn: bool) -> Option<Layout> {
-    let cells = draft.evidence.soft().cells().row(row);
+    let cells = draft.evidence.cells().row(row);
     let bytes = cells.bytes(tcp::OPTIONS);
     if !bytes.len().is_multiple_of(4)
         || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32)
@@ -166,14 +169,13 @@ fn legal_as_it_stands(draft: &Draft<'_>, row: usize, syn: bool) -> Option<Layout
 
 fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, f32)]) -> Layout {
     let mut best: (f32, &[(u8, u8)]) = (f32::MAX, &[]);
+    let area = draft.evidence.presence_up_to(row, TCP_OPTIONS_COLUMN);
     for (layout, prior) in candidates {
         if *prior >= best.0 {
             continue;
         }
         let length: usize = layout.iter().map(|(_, l)| usize::from(*l)).sum();
-        let split = TCP_OPTIONS_COLUMN + 8 * length;
-        let missing = draft.evidence.presence(row, TCP_OPTIONS_COLUMN..split).1;
-        let excess = draft.evidence.presence(row, split..TCP_OPTIONS_COLUMN + 320).0;
+        let (missing, excess) = mismatch(&area, length >> 2);
         let mut cost = prior + noise.bit_cost * (missing + excess) as f32 / 255.0;
         cost += draft.evidence.cost(noise, row, tcp::DATA_OFFSET, 5 + (length >> 2) as u32);
         let mut column = TCP_OPTIONS_COLUMN;
@@ -189,6 +191,12 @@ fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, 
         }
     }
     best.1.to_vec()
+}
+
+/// Weights of vacant cells in an option area of so many words, and of present cells behind it.
+fn mismatch(area: &[(u32, u32); 11], words: usize) -> (u32, u32) {
+    let words = words.min(10);
+    (area[words].1, area[10].0 - area[words].0)
 }
 
 /// The bytes of a layout, with the values that the evidence has.
@@ -215,19 +223,14 @@ pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
             continue;
         }
         let evidence = draft.evidence;
-        let area = IPV4_OPTIONS_COLUMN..IPV4_OPTIONS_COLUMN + 320;
+        let area = evidence.presence_up_to(row, IPV4_OPTIONS_COLUMN);
         let header_length = evidence.read(row, ipv4::HEADER_LENGTH);
-        if header_length.is_full() && header_length.value == 5 {
-            let present = evidence.presence(row, area.clone()).0;
-            if present == 0 {
-                continue;
-            }
+        if header_length.is_full() && header_length.value == 5 && area[10].0 == 0 {
+            continue;
         }
         let mut best = (f32::MAX, 0);
         for words in 0..=10_usize {
-            let split = IPV4_OPTIONS_COLUMN + 32 * words;
-            let missing = evidence.presence(row, area.start..split).1;
-            let excess = evidence.presence(row, split..area.end).0;
+            let (missing, excess) = mismatch(&area, words);
             let prior = if words == 0 { 0.0 } else { 8.0 };
             let cost = prior
                 + noise.bit_cost * (missing + excess) as f32 / 255.0
@@ -248,26 +251,32 @@ pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
     }
 }
 
-/// Where the time-stamp option's 8 bytes of numbers lie in an option area.
-pub(crate) fn timestamp_offset(bytes: &[u8]) -> Option<usize> {
+/// The data of the first option of a kind in an area that parses.
+fn data_of(bytes: &[u8], kind: u8) -> Option<std::ops::Range<usize>> {
     let mut at = 0;
-    for (kind, length) in parse(bytes)? {
-        if kind == 8 && length == 10 {
-            return Some(at + 2);
+    while at < bytes.len() {
+        let length = match bytes[at] {
+            0 => return None,
+            1 => 1,
+            _ => usize::from(*bytes.get(at + 1)?),
+        };
+        if length == 0 || at + length > bytes.len() {
+            return None;
         }
-        at += usize::from(length);
+        if bytes[at] == kind && length >= 2 {
+            return Some(at + 2..at + length);
+        }
+        at += length;
     }
     None
 }
 
-/// Where SACK blocks lie in an option area, and how many bytes they take.
+/// Where the time-stamp option's 8 bytes of numbers lie in an option area.
+pub(crate) fn timestamp_offset(bytes: &[u8]) -> Option<usize> {
+    data_of(bytes, 8).filter(|data| data.len() == 8).map(|data| data.start)
+}
+
+/// Where SACK blocks lie in an option area.
 pub(crate) fn sack_range(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
-    let mut at = 0;
-    for (kind, length) in parse(bytes)? {
-        if kind == 5 {
-            return Some(at + 2..at + usize::from(length));
-        }
-        at += usize::from(length);
-    }
-    None
+    data_of(bytes, 5)
 }

@@ -1,5 +1,7 @@
 //! Small real captures and ways to disturb them.
 
+pub mod noise;
+
 use nprint_codec::{Cell, Layout, RowPolicy, TernaryMatrix, Trace, encode, read_capture};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -1,0 +1,174 @@
+//! How far the cells of a trace can be trusted, from those whose truth is known.
+//!
+//! Once a row's headers are known, so is the presence of 448 of its cells. How many of them are
+//! wrong, whether they come in runs, and how much likelier wrong the unsure ones are, holds for the
+//! other cells too.
+
+use super::stack::{fixed_regions, wrong_cells};
+use crate::draft::Stack;
+use crate::evidence::{Evidence, Noise, ones};
+
+/// Cells of a row whose truth the header stack gives.
+const KNOWN_CELLS: usize = 448;
+/// Cells that are judged together when runs are looked for.
+const BLOCK: usize = 32;
+/// Wrong cells that make a block part of a run.
+const RUN: u32 = 8;
+/// Wrong cells without which confidences are not put on a scale.
+const FEWEST_WRONG: u64 = 1000;
+
+/// The noise of a trace with these header stacks.
+pub(crate) fn noise(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
+    let wrong: u64 =
+        stacks.iter().enumerate().map(|(r, s)| u64::from(wrong_cells(evidence, r, *s))).sum();
+    let rate = wrong as f64 / (stacks.len() * KNOWN_CELLS).max(1) as f64;
+    let noise = Noise::of_rate(rate);
+    if noise.is_clean() {
+        noise
+    } else if evidence.is_certain() {
+        with_runs(evidence, stacks, noise)
+    } else if wrong < FEWEST_WRONG {
+        noise
+    } else {
+        Noise { bit_cost: confidence_scale(evidence, stacks).max(noise.bit_cost), ..noise }
+    }
+}
+
+/// Tells runs of wrong cells from lone ones, where there are more runs than lone ones make.
+fn with_runs(evidence: &Evidence<'_>, stacks: &[Stack], noise: Noise) -> Noise {
+    let (mut blocks, mut runs, mut lone) = (0_u64, 0_u64, 0_u64);
+    for (row, stack) in stacks.iter().enumerate() {
+        let present = evidence.cells().row(row).present_words();
+        for (columns, expected) in fixed_regions(*stack) {
+            for start in columns.step_by(BLOCK) {
+                let here = ones(present, start..start + BLOCK);
+                let wrong = if expected { BLOCK as u32 - here } else { here };
+                blocks += 1;
+                if wrong >= RUN {
+                    runs += 1;
+                } else {
+                    lone += u64::from(wrong);
+                }
+            }
+        }
+    }
+    let rate = (lone as f64 + 0.5) / ((blocks - runs) * BLOCK as u64).max(1) as f64;
+    let chance = blocks as f64 * tail(rate.min(0.5));
+    if (runs as f64) < 3.0 * chance + 4.0 {
+        return noise;
+    }
+    let share = runs as f64 / blocks as f64;
+    Noise {
+        rate: noise.rate,
+        bit_cost: Noise::of_rate(rate).bit_cost,
+        burst_cost: -(share.ln() as f32),
+    }
+}
+
+/// Probability that a block has [`RUN`] wrong cells or more when each is wrong by itself.
+fn tail(rate: f64) -> f64 {
+    let (mut term, mut below) = ((1.0 - rate).powi(BLOCK as i32), 0.0);
+    for k in 0..RUN {
+        below += term;
+        term *= f64::from(BLOCK as u32 - k) / f64::from(k + 1) * rate / (1.0 - rate);
+    }
+    (1.0 - below).max(0.0)
+}
+
+/// Nats that a cell of full confidence weighs: the slope of the log-odds of being right over
+/// confidence, by maximum likelihood.
+fn confidence_scale(evidence: &Evidence<'_>, stacks: &[Stack]) -> f32 {
+    let mut counts = [[0_u64; 2]; 256];
+    for (row, stack) in stacks.iter().enumerate() {
+        let present = evidence.cells().row(row).present_words();
+        for (columns, expected) in fixed_regions(*stack) {
+            let Some(confidence) = evidence.confidence(row, columns.clone()) else { continue };
+            for (column, confidence) in columns.zip(confidence) {
+                let here = (present[column >> 6] >> (63 - (column & 63))) & 1 == 1;
+                counts[usize::from(*confidence)][usize::from(here != expected)] += 1;
+            }
+        }
+    }
+    // The score falls in the slope: look for its zero by bisection.
+    let score = |slope: f64| -> f64 {
+        counts
+            .iter()
+            .enumerate()
+            .map(|(confidence, [right, wrong])| {
+                let sure = confidence as f64 / 255.0;
+                let expected = (right + wrong) as f64 / (1.0 + (slope * sure).exp());
+                sure * (expected - *wrong as f64)
+            })
+            .sum()
+    };
+    let (mut low, mut high) = (0.5, 18.0);
+    for _ in 0..30 {
+        let middle = 0.5 * (low + high);
+        if score(middle) > 0.0 { low = middle } else { high = middle }
+    }
+    (0.5 * (low + high)) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draft::Transport;
+    use nprint_codec::{Header, IpVersion, Layout, SoftMatrix, TernaryMatrix};
+
+    const UDP: Stack = Stack { version: IpVersion::V4, transport: Transport::Udp };
+
+    fn rows(count: usize) -> TernaryMatrix {
+        let mut cells = TernaryMatrix::new(Layout::reference());
+        for _ in 0..count {
+            let mut row = cells.push_vacant();
+            row.set_header(Header::Ipv4, &[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
+            row.set_header(Header::Udp, &[0, 53, 0, 53, 0, 8, 0, 0]);
+        }
+        cells
+    }
+
+    #[test]
+    fn runs_are_told_from_lone_cells() {
+        let stacks = vec![UDP; 400];
+        let clean = rows(400);
+        assert!(noise(&Evidence::certain(&clean), &stacks).is_clean());
+        let mut lone = clean.clone();
+        let mut runs = clean.clone();
+        for row in 0..400 {
+            // One cell in every row, or 16 in every 16th.
+            lone.row_mut(row).set_cell(480 + row % 160, nprint_codec::Cell::One);
+            if row % 16 == 0 {
+                (0..16).for_each(|c| runs.row_mut(row).set_cell(512 + c, nprint_codec::Cell::One));
+            }
+        }
+        let (lone, runs) =
+            (noise(&Evidence::certain(&lone), &stacks), noise(&Evidence::certain(&runs), &stacks));
+        assert!((lone.rate - runs.rate).abs() < 1e-9);
+        assert!(lone.burst_cost.is_infinite());
+        // 25 of 400 × 14 blocks; no lone cell is wrong.
+        assert!((runs.burst_cost - 224.0_f32.ln()).abs() < 1e-4, "{}", runs.burst_cost);
+        assert!(runs.bit_cost > lone.bit_cost);
+    }
+
+    #[test]
+    fn confidences_are_put_on_their_scale() {
+        // Cells with confidence 51 are wrong one time in 1 + e^2: log-odds 2 at a fifth, so 10 in all.
+        let stacks = vec![UDP; 400];
+        let mut cells = rows(400);
+        let mut confidence = vec![255; 400 * 1088];
+        let mut at = 0_u64;
+        for row in 0..400 {
+            for column in 480..640 {
+                confidence[row * 1088 + column] = 51;
+                at += 1;
+                // 1192 of 10000.
+                if at * 1192 % 10_000 < 1192 {
+                    cells.row_mut(row).set_cell(column, nprint_codec::Cell::One);
+                }
+            }
+        }
+        let soft = SoftMatrix::new(cells, confidence).expect("one confidence a cell");
+        let found = noise(&Evidence::new(&soft), &stacks);
+        assert!((found.bit_cost - 10.0).abs() < 0.1, "{}", found.bit_cost);
+    }
+}
