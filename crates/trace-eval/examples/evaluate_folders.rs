@@ -1,7 +1,7 @@
 //! Two folders of captures to a report: `cargo run --release -p trace-eval --example
 //! evaluate_folders -- REAL SYNTHETIC OUT`. Labels are read from names of the form
 //! `….torchlight-ENCRYPTION-a-video.RESOLUTION.STREAMING.TRANSPORT.pcap`; a synthetic capture names
-//! its parent before `.child`. Without SYNTHETIC (`-`) every other real capture with some packets
+//! its parent before `.child` or `-child`. Without SYNTHETIC (`-`) every other real capture with some packets
 //! changed plays that part.
 
 use nprint_codec::{Labels, Layout, RowPolicy, Trace, encode, read_capture};
@@ -75,7 +75,8 @@ fn read(path: &Path) -> Result<Sample, Box<dyn Error>> {
     let name = path.file_stem().and_then(|n| n.to_str()).ok_or("a name in UTF-8")?.to_owned();
     let trace = read_capture(path)?;
     let matrix = encode(&trace, &Layout::reference(), RowPolicy::default());
-    let parent = name.split_once(".child").map(|(parent, _)| parent.to_owned());
+    let parent = name.split_once(".child").or_else(|| name.split_once("-child"));
+    let parent = parent.map(|(parent, _)| parent.to_owned());
     Ok(Sample { labels: labels(&name), parent, name, trace, matrix })
 }
 

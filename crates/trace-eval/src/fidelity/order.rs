@@ -1,0 +1,91 @@
+//! The order of packets: words of packets in a row, and how a series repeats itself.
+
+use super::References;
+use super::reference::mean;
+use crate::config::EvalConfig;
+use crate::distance::{ValueCounts, value_distances};
+use crate::features::{Series, autocorrelation, packet_tokens, token_ngrams};
+use crate::report::{Better, Score};
+use crate::sample::Pool;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+/// Lengths of the words that are compared.
+const WORDS: [usize; 3] = [1, 2, 3];
+/// Longest lag of the autocorrelation.
+const LAGS: usize = 10;
+
+/// Scores of the order of packets. `series` and `control` are those of the pool's samples and of real
+/// captures in random order.
+pub(crate) fn order_scores(
+    pool: &Pool<'_>,
+    series: &[Series],
+    control: &[Series],
+    references: &References,
+    config: &EvalConfig,
+) -> Vec<Score> {
+    let mut scores = ngram_scores(pool, references, config);
+    let properties: [(&str, fn(&Series) -> &[f64]); 2] =
+        [("lengths", |s| &s.length_bytes), ("gaps", |s| &s.gap_log10_s)];
+    for (name, values) in properties {
+        scores.push(autocorrelation_score(name, values, series, control, references));
+    }
+    scores
+}
+
+fn ngram_scores(pool: &Pool<'_>, references: &References, config: &EvalConfig) -> Vec<Score> {
+    let mut tokens: Vec<Vec<u16>> =
+        pool.samples.par_iter().map(|s| packet_tokens(&s.trace, config.packets)).collect();
+    let mut known: Vec<u16> = tokens[..pool.held_out.end].iter().flatten().copied().collect();
+    known.sort_unstable();
+    known.dedup();
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ 0x776f_7264_73);
+    let random: Vec<Vec<u16>> = tokens[..pool.held_out.end.div_ceil(2)]
+        .iter()
+        .map(|t| t.iter().map(|_| known[rng.random_range(0..known.len())]).collect())
+        .collect();
+    let first = tokens.len();
+    tokens.extend(random);
+    let random: Vec<usize> = (first..tokens.len()).collect();
+    let score = |n: &usize| {
+        let counts: Vec<ValueCounts> = tokens.iter().map(|t| token_ngrams(t, *n)).collect();
+        let pooled = |of: &[usize]| ValueCounts::pooled(of.iter().map(|s| &counts[*s]));
+        let found = references.compare(&random, |a, b| value_distances(&pooled(a), &pooled(b)));
+        Score::new(
+            "Order of packets",
+            format!("words of {n} packet(s), Jensen-Shannon distance"),
+            "Distance between the shares of words of packets in a row, a packet being its direction, TCP \
+             flags and one of 11 length buckets. Floor: two halves of the real captures; random: packets \
+             drawn at random from those that occur.",
+            Better::Lower,
+            found.points(|d| d.as_ref().map(|d| d.js_distance)),
+        )
+    };
+    WORDS.par_iter().map(score).collect()
+}
+
+fn autocorrelation_score(
+    name: &str,
+    values: fn(&Series) -> &[f64],
+    series: &[Series],
+    control: &[Series],
+    references: &References,
+) -> Score {
+    let curves: Vec<Vec<f64>> =
+        series.iter().chain(control).map(|s| autocorrelation(values(s), LAGS)).collect();
+    let average = |of: &[usize], lag: usize| mean(of.iter().map(|s| Some(curves[*s][lag])));
+    let random: Vec<usize> = (series.len()..curves.len()).collect();
+    let found = references.compare(&random, |a, b| {
+        mean((0..LAGS).map(|lag| Some((average(a, lag)? - average(b, lag)?).abs())))
+    });
+    Score::new(
+        "Order of packets",
+        format!("autocorrelation of {name}, difference"),
+        "Mean over lags 1 to 10 of the difference between the sets' mean autocorrelations. Floor: two \
+         halves of the real captures; random: real captures with their packets in random order (times \
+         stay, so gaps do too).",
+        Better::Lower,
+        found.points(|d| *d),
+    )
+}
