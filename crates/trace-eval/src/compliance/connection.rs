@@ -213,10 +213,12 @@ impl Tracked {
         if !rst && self.ends[me].next.is_none_or(|next| end.wrapping_sub(next) as i32 > 0) {
             self.ends[me].next = Some(end);
         }
-        self.advance(me, syn, ack, fin, rst);
+        self.advance(me, f.flags);
     }
 
-    fn advance(&mut self, me: usize, syn: bool, ack: bool, fin: bool, rst: bool) {
+    fn advance(&mut self, me: usize, flags: u8) {
+        let has = |bits: u8| flags & bits != 0;
+        let (syn, ack, fin, rst) = (has(flag::SYN), has(flag::ACK), has(flag::FIN), has(flag::RST));
         let (mine, peer) = (self.ends[me].progress, self.ends[1 - me].progress);
         let established = |p: Progress| matches!(p, Progress::SynSent | Progress::SynAckSent);
         self.ends[me].progress = match mine {
@@ -297,8 +299,11 @@ mod tests {
     use super::*;
     use nprint_codec::LinkType;
 
+    /// State and history of each connection.
+    type Found = Vec<(&'static str, String)>;
+
     /// Segments as direction (`>` client, `<` server), flags, payload bytes; numbers run on by themselves.
-    fn run(segments: &[(char, u8, u16)]) -> Vec<(&'static str, String)> {
+    fn run(segments: &[(char, u8, u16)]) -> Found {
         let mut trace = Trace::new(LinkType::RawIp);
         let mut next = [1000_u32, 5000];
         for (i, (way, flags, payload)) in segments.iter().enumerate() {
@@ -308,7 +313,7 @@ mod tests {
             let mut b = vec![0x45, 0];
             b.extend((40 + payload).to_be_bytes());
             b.extend([0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, ends[0], 10, 0, 0, ends[1]]);
-            ports.iter().for_each(|p| b.extend(p.to_be_bytes()));
+            b.extend(ports.iter().flat_map(|p| p.to_be_bytes()));
             b.extend(next[me].to_be_bytes());
             b.extend(next[1 - me].to_be_bytes());
             b.extend([0x50, *flags, 1, 0, 0, 0, 0, 0]);
@@ -330,7 +335,7 @@ mod tests {
         let hand = [('>', SYN, 0), ('<', SYN_ACK, 0), ('>', ACK, 0)];
         let data = [('>', ACK, 9), ('<', ACK, 9)];
         let with = |parts: &[&[(char, u8, u16)]]| run(&parts.concat());
-        let cases: [(Vec<(&str, String)>, &str, &str); 13] = [
+        let cases: [(Found, &str, &str); 13] = [
             (run(&[('>', SYN, 0)]), "S0", "S"),
             (run(&hand[..2]), "S1", "Sh"),
             (with(&[&hand, &data]), "S1", "ShADd"),

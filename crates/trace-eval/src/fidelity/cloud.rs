@@ -17,6 +17,9 @@ const NEIGHBOURS: usize = 5;
 /// Farthest from the mean that a coordinate goes. Units: standard deviations.
 const FARTHEST: f64 = 10.0;
 
+/// One of the four measures.
+type Value = fn(&Manifold) -> f64;
+
 /// Captures as points in the space of sequence features, each scaled to the real captures' mean 0 and
 /// deviation 1.
 pub(crate) struct Cloud {
@@ -162,36 +165,26 @@ pub(crate) fn cloud_scores(
         let k = NEIGHBOURS.min(a.len().min(b.len()).saturating_sub(1));
         manifold(cloud.distances(), &a, &b, k)
     });
-    let measures: [(&str, &str, Better, fn(&Manifold) -> f64); 4] = [
+    let measures: [(&str, &str, Value); 4] = [
         (
             "precision",
             "Share of captures inside a ball around a real one that reaches to its fifth neighbour.",
-            Better::Higher,
             |m| m.precision,
         ),
-        (
-            "recall",
-            "Share of real captures inside such a ball around a synthetic one.",
-            Better::Higher,
-            |m| m.recall,
-        ),
+        ("recall", "Share of real captures inside such a ball around a synthetic one.", |m| {
+            m.recall
+        }),
         (
             "density",
             "Mean number of balls around real captures that a capture lies in, over five.",
-            Better::Higher,
             |m| m.density,
         ),
-        (
-            "coverage",
-            "Share of real captures whose ball holds a synthetic one.",
-            Better::Higher,
-            |m| m.coverage,
-        ),
+        ("coverage", "Share of real captures whose ball holds a synthetic one.", |m| m.coverage),
     ];
-    for (name, meaning, better, value) in measures {
+    for (name, meaning, value) in measures {
         let points = found.points(|m| m.as_ref().map(value));
         let meaning = format!("{meaning} {REFERENCES}");
-        scores.push(Score::new("Captures as points", name, &meaning, better, points));
+        scores.push(Score::new("Captures as points", name, &meaning, Better::Higher, points));
     }
     scores
 }

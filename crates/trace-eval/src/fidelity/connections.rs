@@ -11,6 +11,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
+/// What a connection is called.
+type Name = fn(&Connection) -> String;
+
 /// Most histories that the report lists.
 const LISTED: usize = 60;
 
@@ -31,7 +34,7 @@ pub(crate) fn connection_scores(
         })
         .collect();
     let shuffled: Vec<usize> = (pool.samples.len()..samples.len()).collect();
-    let kinds: [(&str, fn(&Connection) -> String); 2] = [
+    let kinds: [(&str, Name); 2] = [
         ("state", |c| format!("{} {}", protocol(c.protocol), c.state.name())),
         ("history", |c| format!("{} {}", protocol(c.protocol), c.history)),
     ];

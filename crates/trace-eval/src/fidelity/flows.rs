@@ -13,6 +13,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+/// The features of one flow.
+type Features = fn(&Flow) -> Vec<f64>;
+
 const RANDOM: &str = "Floor: two halves of the real captures; random: uniform over the real range.";
 
 /// Scores of flow features, and each feature.
@@ -25,9 +28,9 @@ pub(crate) fn flow_scores(
         pool.samples.par_iter().map(|s| flows(&s.trace, config.packets)).collect();
     let mut rows = Vec::new();
     let mut scores = Vec::new();
-    let families: [(&str, &[&str], &(dyn Fn(&Flow) -> Vec<f64> + Sync)); 2] = [
-        ("NetFlow", &NETFLOW_NAMES, &|f| netflow_features(f).to_vec()),
-        ("CICFlowMeter", &CICFLOW_NAMES, &|f| cicflow_features(f).to_vec()),
+    let families: [(&str, &[&str], Features); 2] = [
+        ("NetFlow", &NETFLOW_NAMES, |f| netflow_features(f).to_vec()),
+        ("CICFlowMeter", &CICFLOW_NAMES, |f| cicflow_features(f).to_vec()),
     ];
     for (family, names, features) in families {
         // `values[capture][flow][feature]`.

@@ -13,6 +13,9 @@ use rayon::prelude::*;
 
 /// Lengths of the words that are compared.
 const WORDS: [usize; 3] = [1, 2, 3];
+/// One property of a series.
+type Values = fn(&Series) -> &[f64];
+
 /// Longest lag of the autocorrelation.
 const LAGS: usize = 10;
 
@@ -26,7 +29,7 @@ pub(crate) fn order_scores(
     config: &EvalConfig,
 ) -> Vec<Score> {
     let mut scores = ngram_scores(pool, references, config);
-    let properties: [(&str, fn(&Series) -> &[f64]); 2] =
+    let properties: [(&str, Values); 2] =
         [("lengths", |s| &s.length_bytes), ("gaps", |s| &s.gap_log10_s)];
     for (name, values) in properties {
         scores.push(autocorrelation_score(name, values, series, control, references));
@@ -40,7 +43,7 @@ fn ngram_scores(pool: &Pool<'_>, references: &References, config: &EvalConfig) -
     let mut known: Vec<u16> = tokens[..pool.held_out.end].iter().flatten().copied().collect();
     known.sort_unstable();
     known.dedup();
-    let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ 0x776f_7264_73);
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ 0x0077_6f72_6473);
     let random: Vec<Vec<u16>> = tokens[..pool.held_out.end.div_ceil(2)]
         .iter()
         .map(|t| t.iter().map(|_| known[rng.random_range(0..known.len())]).collect())
@@ -67,7 +70,7 @@ fn ngram_scores(pool: &Pool<'_>, references: &References, config: &EvalConfig) -
 
 fn autocorrelation_score(
     name: &str,
-    values: fn(&Series) -> &[f64],
+    values: Values,
     series: &[Series],
     control: &[Series],
     references: &References,

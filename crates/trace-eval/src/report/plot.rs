@@ -157,12 +157,15 @@ pub(super) fn curve(c: &Curve) -> String {
     out
 }
 
+/// One of the values beside each other.
+type Value = fn(&Points) -> Option<f64>;
+
 /// Distances by place in the capture, in at most about 128 steps: the mean of each.
 pub(super) fn positions(rows: &[PositionRow]) -> String {
     let step = rows.len().div_ceil(128).max(1);
-    let lines: [(&str, fn(&Points) -> Option<f64>); 3] =
+    let lines: [(&str, Value); 3] =
         [("wrong", |p| p.wrong_class), ("floor", |p| p.noise_floor), ("strong", |p| p.synthetic)];
-    let line = |value: fn(&Points) -> Option<f64>| -> Vec<(f64, f64)> {
+    let line = |value: Value| -> Vec<(f64, f64)> {
         rows.chunks(step)
             .filter_map(|part| {
                 let of: Vec<f64> = part.iter().filter_map(|r| value(&r.js_distance)).collect();
