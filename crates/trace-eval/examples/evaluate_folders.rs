@@ -1,5 +1,5 @@
 //! Two folders of captures to a report: `cargo run --release -p trace-eval --example
-//! evaluate_folders -- REAL SYNTHETIC OUT`. Labels are read from names of the form
+//! evaluate_folders -- REAL SYNTHETIC OUT [HELD_OUT]`. Labels are read from names of the form
 //! `….torchlight-ENCRYPTION-a-video.RESOLUTION.STREAMING.TRANSPORT.pcap`; a synthetic capture names
 //! its parent before `.child` or `-child`. Without SYNTHETIC (`-`) every other real capture with some packets
 //! changed plays that part.
@@ -14,7 +14,9 @@ use trace_eval::{EvalConfig, Sample, evaluate};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [real, synthetic, out] = &arguments[..] else { return Err("REAL SYNTHETIC OUT".into()) };
+    let [real, synthetic, out, rest @ ..] = &arguments[..] else {
+        return Err("REAL SYNTHETIC OUT [HELD_OUT]".into());
+    };
     let mut real = read_folder(Path::new(real))?;
     let most = std::env::var("MOST").ok().and_then(|m| m.parse().ok()).unwrap_or(usize::MAX);
     real.truncate(most);
@@ -23,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let rest = real.split_off(half);
         (real, rest)
     } else {
-        (real, Vec::new())
+        let held_out = rest.first().map(|folder| read_folder(Path::new(folder))).transpose()?;
+        (real, held_out.unwrap_or_default())
     };
     let synthetic = if synthetic == "-" {
         real.iter().enumerate().map(|(i, s)| perturbed(s, i as u64)).collect()

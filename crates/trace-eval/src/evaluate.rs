@@ -68,13 +68,7 @@ pub fn evaluate(
         set_scores(&measured, &control_measured, &references, config)?;
     let FieldValues { scores: found, fields, positions } = field_values(&pool, &references, config);
     scores.extend(found);
-    scores.extend(order_scores(
-        &pool,
-        &measured.series,
-        &control_measured.series,
-        &references,
-        config,
-    ));
+    scores.extend(order_scores(&pool, &measured.series, &references, config));
     let (found, flow_features) = flow_scores(&pool, &references, config);
     scores.extend(found);
     let (found, connections) = connection_scores(&pool, &control, &references, config);

@@ -87,7 +87,10 @@ fn privacy(report: &Report) -> Option<Finding> {
     let floor = copied.noise_floor.unwrap_or(0.0);
     let auc = membership.synthetic;
     let advantage = auc.map_or(0.0, |a| (a - 0.5).abs());
-    let auc = auc.map_or_else(|| "–".to_owned(), |a| format!("{a:.2}"));
+    let membership = auc.map_or_else(
+        || "membership inference needs held-out captures".to_owned(),
+        |a| format!("membership AUC {a:.2} (0.5 tells nothing)"),
+    );
     let identifiers = report.identifiers.len();
     let grade = match () {
         () if share > floor + 0.1 || advantage > 0.25 => Grade::Poor,
@@ -98,8 +101,8 @@ fn privacy(report: &Report) -> Option<Finding> {
         title: "Privacy".to_owned(),
         value: format!("{:.1} %", 100.0 * share),
         text: format!(
-            "of packets stand in runs copied from real captures (real against real {:.1} %); membership AUC {auc} \
-             (0.5 tells nothing); {identifiers} identifier(s) of the training set in the output.",
+            "of packets stand in runs copied from real captures (real against real {:.1} %); {membership}; \
+             {identifiers} identifier(s) of the training set in the output.",
             100.0 * floor
         ),
         grade,

@@ -276,6 +276,7 @@ fn reference_points_are_ordered_on_real_captures() {
         "words of 2",
         "words of 3",
         "autocorrelation of lengths",
+        "autocorrelation of gaps",
         "mutual information of two fields",
         "maximum mean discrepancy, squared",
         "maximum mean discrepancy, p-value",

@@ -53,7 +53,9 @@ impl Cloud {
         let real = sample_of.iter().filter(|s| **s < pool.held_out.end).count();
         let mut points = scaled(&features, real);
         let first = points.len();
-        points.extend(uniform_like(&points[..real], config.seed));
+        // As many as half of the real captures, which they are compared with: diversity and coverage
+        // depend on the number.
+        points.extend(uniform_like(&points[..real], real.div_ceil(2), config.seed));
         let random = (point_of.len()..).take(points.len() - first).collect();
         point_of.extend((first..points.len()).map(Some));
         let distances = DistanceMatrix::of(&points);
@@ -101,8 +103,8 @@ fn scaled(features: &[Vec<f64>], real: usize) -> Vec<Vec<f64>> {
     features.iter().map(scale).collect()
 }
 
-/// As many points, every coordinate uniform over its range.
-fn uniform_like(points: &[Vec<f64>], seed: u64) -> Vec<Vec<f64>> {
+/// `wanted` points, every coordinate uniform over its range.
+fn uniform_like(points: &[Vec<f64>], wanted: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0063_6c6f_7564);
     let columns = points.first().map_or(0, Vec::len);
     let range = |c: usize| {
@@ -114,7 +116,7 @@ fn uniform_like(points: &[Vec<f64>], seed: u64) -> Vec<Vec<f64>> {
         let one = |(l, h): &(f64, f64)| if h > l { rng.random_range(*l..=*h) } else { *l };
         ranges.iter().map(one).collect()
     };
-    points.iter().map(|_| point()).collect()
+    (0..wanted).map(|_| point()).collect()
 }
 
 fn median_distance(distances: &DistanceMatrix, real: usize) -> f64 {

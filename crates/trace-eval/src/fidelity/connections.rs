@@ -14,9 +14,6 @@ use std::collections::BTreeMap;
 /// What a connection is called.
 type Name = fn(&Connection) -> String;
 
-/// Most histories that the report lists.
-const LISTED: usize = 60;
-
 /// Scores and table of connections. `control` are real captures in random order.
 pub(crate) fn connection_scores(
     pool: &Pool<'_>,
@@ -122,6 +119,5 @@ fn table(
         })
         .collect();
     rows.sort_by_key(|r| std::cmp::Reverse((r.real, r.synthetic)));
-    rows.truncate(LISTED);
     rows
 }

@@ -7,6 +7,7 @@ use crate::distance::{ValueCounts, value_distances};
 use crate::features::{Series, autocorrelation, packet_tokens, token_ngrams};
 use crate::report::{Better, Score};
 use crate::sample::Pool;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -19,12 +20,10 @@ type Values = fn(&Series) -> &[f64];
 /// Longest lag of the autocorrelation.
 const LAGS: usize = 10;
 
-/// Scores of the order of packets. `series` and `control` are those of the pool's samples and of real
-/// captures in random order.
+/// Scores of the order of packets. `series` are those of the pool's samples.
 pub(crate) fn order_scores(
     pool: &Pool<'_>,
     series: &[Series],
-    control: &[Series],
     references: &References,
     config: &EvalConfig,
 ) -> Vec<Score> {
@@ -32,7 +31,7 @@ pub(crate) fn order_scores(
     let properties: [(&str, Values); 2] =
         [("lengths", |s| &s.length_bytes), ("gaps", |s| &s.gap_log10_s)];
     for (name, values) in properties {
-        scores.push(autocorrelation_score(name, values, series, control, references));
+        scores.push(autocorrelation_score(name, values, series, references, config));
     }
     scores
 }
@@ -72,11 +71,21 @@ fn autocorrelation_score(
     name: &str,
     values: Values,
     series: &[Series],
-    control: &[Series],
     references: &References,
+    config: &EvalConfig,
 ) -> Score {
-    let curves: Vec<Vec<f64>> =
-        series.iter().chain(control).map(|s| autocorrelation(values(s), LAGS)).collect();
+    let mut curves: Vec<Vec<f64>> =
+        series.iter().map(|s| autocorrelation(values(s), LAGS)).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ 0x006f_7264_6572);
+    let shuffled: Vec<Vec<f64>> = references.real[..references.real.len().div_ceil(2)]
+        .iter()
+        .map(|s| {
+            let mut values = values(&series[*s]).to_vec();
+            values.shuffle(&mut rng);
+            autocorrelation(&values, LAGS)
+        })
+        .collect();
+    curves.extend(shuffled);
     let average = |of: &[usize], lag: usize| mean(of.iter().map(|s| Some(curves[*s][lag])));
     let random: Vec<usize> = (series.len()..curves.len()).collect();
     let found = references.compare(&random, |a, b| {
@@ -86,8 +95,7 @@ fn autocorrelation_score(
         "Order of packets",
         format!("autocorrelation of {name}, difference"),
         "Mean over lags 1 to 10 of the difference between the sets' mean autocorrelations. Floor: two \
-         halves of the real captures; random: real captures with their packets in random order (times \
-         stay, so gaps do too).",
+         halves of the real captures; random: the values of real captures in random order.",
         Better::Lower,
         found.points(|d| *d),
     )

@@ -14,9 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Most identifiers that the report lists.
-const LISTED: usize = 100;
-
 /// What an identifier names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -194,7 +191,6 @@ pub(super) fn identifier_scores(
         .filter(|row| row.synthetic > 0)
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.synthetic));
-    rows.truncate(LISTED);
     (scores, rows)
 }
 

@@ -158,20 +158,18 @@ pub(super) fn connections(r: &Report) -> String {
              capitals by the originator.",
             "<th>name<th class=n>synthetic<th class=n>real<th class=n>real, shuffled<th>meaning",
             |out| {
-                of(kind)
-                    .map(|c| {
-                        let _ = write!(out, "<tr><td><code>{}</code>", escape(&c.name));
-                        let counts =
-                            [(c.synthetic, synthetic), (c.real, real), (c.shuffled, shuffled)];
-                        for (i, (count, all)) in counts.into_iter().enumerate() {
-                            let share = (all > 0).then(|| count as f64 / all as f64);
-                            let text =
-                                format!("{} <small>{count}</small>", super::number::percent(share));
-                            number_cell(out, if i == 0 { "n strong" } else { "n" }, share, &text);
-                        }
-                        let _ = write!(out, "<td class=small>{}</tr>", escape(&c.meaning));
-                    })
-                    .count()
+                for c in of(kind).take(SHOWN) {
+                    let _ = write!(out, "<tr><td><code>{}</code>", escape(&c.name));
+                    let counts = [(c.synthetic, synthetic), (c.real, real), (c.shuffled, shuffled)];
+                    for (i, (count, all)) in counts.into_iter().enumerate() {
+                        let share = (all > 0).then(|| count as f64 / all as f64);
+                        let text =
+                            format!("{} <small>{count}</small>", super::number::percent(share));
+                        number_cell(out, if i == 0 { "n strong" } else { "n" }, share, &text);
+                    }
+                    let _ = write!(out, "<td class=small>{}</tr>", escape(&c.meaning));
+                }
+                of(kind).count()
             },
         );
     }
@@ -196,7 +194,7 @@ pub(super) fn privacy(r: &Report) -> String {
         "Addresses and connections of training captures that stand in synthetic ones.",
         "<th>kind<th>identifier<th class=n>training captures<th class=n>synthetic captures",
         |out| {
-            for i in &r.identifiers {
+            for i in r.identifiers.iter().take(SHOWN) {
                 let _ = write!(out, "<tr><td>{}<td class=name>{}", i.kind, escape(&i.identifier));
                 for count in [i.real, i.synthetic] {
                     number_cell(out, "n", Some(count as f64), &count.to_string());
