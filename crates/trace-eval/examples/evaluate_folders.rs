@@ -1,7 +1,7 @@
 //! Two folders of captures to a report: `cargo run --release -p trace-eval --example
-//! evaluate_folders -- REAL SYNTHETIC OUT`. Labels are read from names of the form
+//! evaluate_folders -- REAL SYNTHETIC OUT [HELD_OUT]`. Labels are read from names of the form
 //! `….torchlight-ENCRYPTION-a-video.RESOLUTION.STREAMING.TRANSPORT.pcap`; a synthetic capture names
-//! its parent before `.child`. Without SYNTHETIC (`-`) every other real capture with some packets
+//! its parent before `.child` or `-child`. Without SYNTHETIC (`-`) every other real capture with some packets
 //! changed plays that part.
 
 use nprint_codec::{Labels, Layout, RowPolicy, Trace, encode, read_capture};
@@ -14,7 +14,9 @@ use trace_eval::{EvalConfig, Sample, evaluate};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [real, synthetic, out] = &arguments[..] else { return Err("REAL SYNTHETIC OUT".into()) };
+    let [real, synthetic, out, rest @ ..] = &arguments[..] else {
+        return Err("REAL SYNTHETIC OUT [HELD_OUT]".into());
+    };
     let mut real = read_folder(Path::new(real))?;
     let most = std::env::var("MOST").ok().and_then(|m| m.parse().ok()).unwrap_or(usize::MAX);
     real.truncate(most);
@@ -23,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let rest = real.split_off(half);
         (real, rest)
     } else {
-        (real, Vec::new())
+        let held_out = rest.first().map(|folder| read_folder(Path::new(folder))).transpose()?;
+        (real, held_out.unwrap_or_default())
     };
     let synthetic = if synthetic == "-" {
         real.iter().enumerate().map(|(i, s)| perturbed(s, i as u64)).collect()
@@ -75,7 +78,8 @@ fn read(path: &Path) -> Result<Sample, Box<dyn Error>> {
     let name = path.file_stem().and_then(|n| n.to_str()).ok_or("a name in UTF-8")?.to_owned();
     let trace = read_capture(path)?;
     let matrix = encode(&trace, &Layout::reference(), RowPolicy::default());
-    let parent = name.split_once(".child").map(|(parent, _)| parent.to_owned());
+    let parent = name.split_once(".child").or_else(|| name.split_once("-child"));
+    let parent = parent.map(|(parent, _)| parent.to_owned());
     Ok(Sample { labels: labels(&name), parent, name, trace, matrix })
 }
 

@@ -76,6 +76,8 @@ pub struct EvalConfig {
     pub trees: usize,
     /// Random splits that noise floors are averaged over.
     pub floor_splits: usize,
+    /// Random divisions that the p-value of the maximum mean discrepancy is counted on.
+    pub permutations: usize,
     /// Classifiers.
     pub classifiers: Vec<Classifier>,
     /// Views.
@@ -93,6 +95,7 @@ impl Default for EvalConfig {
             folds: 5,
             trees: 100,
             floor_splits: 10,
+            permutations: 199,
             classifiers: vec![Classifier::Tree, Classifier::Forest, Classifier::Svm],
             views: vec![View::Bits, View::BitsWithLeaks, View::Sequence],
             seed: 1,
@@ -113,6 +116,7 @@ impl EvalConfig {
             ("folds", self.folds, 2, "at least 2"),
             ("trees", self.trees, 1, "at least 1"),
             ("floor_splits", self.floor_splits, 1, "at least 1"),
+            ("permutations", self.permutations, 1, "at least 1"),
         ];
         match least.into_iter().find(|(_, value, least, _)| value < least) {
             Some((setting, value, _, expected)) => {

@@ -4,8 +4,11 @@ use crate::classify::FeatureMatrix;
 use crate::compliance::{Audit, Rule, audit};
 use crate::config::{EvalConfig, View};
 use crate::fidelity::{
-    Measured, References, controls, copies, detection_score, header_strips, pair_scores, set_scores,
+    Cloud, FieldValues, Measured, References, cloud_scores, connection_scores, controls,
+    dependence, detection_score, field_values, flow_scores, header_strips, order_scores,
+    pair_scores, set_scores,
 };
+use crate::privacy::privacy;
 use crate::report::{Report, RuleRow, SetSummary};
 use crate::sample::{Category, Pool, Sample};
 use crate::summary::summarise;
@@ -63,6 +66,25 @@ pub fn evaluate(
 
     let (mut scores, distributions) =
         set_scores(&measured, &control_measured, &references, config)?;
+    let FieldValues { scores: found, fields, positions } = field_values(&pool, &references, config);
+    scores.extend(found);
+    scores.extend(order_scores(&pool, &measured.series, &references, config));
+    let (found, flow_features) = flow_scores(&pool, &references, config);
+    scores.extend(found);
+    let (found, connections) = connection_scores(&pool, &control, &references, config);
+    scores.extend(found);
+    let dependences = if let Some((score, rows)) = dependence(&pool, &references, config) {
+        scores.push(score);
+        rows
+    } else {
+        notes.push(
+            "Fewer than two fields vary in the real captures: there is no mutual information."
+                .to_owned(),
+        );
+        Vec::new()
+    };
+    let cloud = Cloud::new(&pool, config, &mut notes);
+    scores.extend(cloud_scores(&cloud, &references, config));
     let (pair_scores, pairs) =
         pair_scores(&pool, &measured, &control, &control_measured, &references, config)?;
     scores.extend(pair_scores);
@@ -77,7 +99,8 @@ pub fn evaluate(
         .map(|view| detection_score(&pool, &control, &references, *view, config))
         .collect::<Result<_>>()?;
     scores.extend(detection);
-    scores.push(copies(&pool, &control, &references));
+    let private = privacy(&pool, &control, &cloud, &references, config, &mut notes);
+    scores.extend(private.scores);
     let headers = header_strips(&measured, &references, pool.samples[0].matrix.layout())?;
 
     let (mut rows, mut confusions) = (Vec::new(), Vec::new());
@@ -108,6 +131,13 @@ pub fn evaluate(
         sets: set_summaries(&pool),
         scores,
         headers,
+        fields,
+        positions,
+        flow_features,
+        dependences,
+        connections,
+        closest: private.closest,
+        identifiers: private.identifiers,
         pairs,
         distributions,
         utility: rows,

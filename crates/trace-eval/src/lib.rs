@@ -10,6 +10,7 @@ mod evaluate;
 pub mod features;
 mod fidelity;
 mod packet;
+pub mod privacy;
 pub mod report;
 mod sample;
 mod summary;

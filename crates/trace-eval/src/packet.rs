@@ -28,6 +28,9 @@ pub(crate) mod flag {
     pub(crate) const RST: u8 = 4;
     pub(crate) const PSH: u8 = 8;
     pub(crate) const ACK: u8 = 16;
+    pub(crate) const URG: u8 = 32;
+    pub(crate) const ECE: u8 = 64;
+    pub(crate) const CWR: u8 = 128;
 }
 
 /// One dissected packet in a few numbers.
@@ -42,10 +45,18 @@ pub(crate) struct Facts {
     pub(crate) ttl: u8,
     pub(crate) version: IpVersion,
     pub(crate) kind: TransportKind,
+    /// Number of the transport protocol.
+    pub(crate) protocol: u8,
+    /// Length of the captured transport header.
+    pub(crate) header_bytes: u32,
+    /// Ports of TCP and UDP, else 0.
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
     /// 0 where the packet is not TCP or its header is cut.
     pub(crate) flags: u8,
     pub(crate) seq: u32,
     pub(crate) ack: u32,
+    pub(crate) window: u16,
     /// Number of the flow (protocol, addresses, ports; both directions), in order of appearance.
     pub(crate) flow: usize,
     /// Whether the packet goes from the higher (address, port) of the flow to the lower one.
@@ -111,9 +122,14 @@ pub(crate) fn facts(trace: &Trace) -> (Vec<Facts>, usize) {
             ttl: d.ip.get(if d.version == IpVersion::V4 { 8 } else { 7 }).copied().unwrap_or(0),
             version: d.version,
             kind: d.kind,
+            protocol: d.protocol,
+            header_bytes: d.transport.len() as u32,
+            source_port: from,
+            destination_port: to,
             flags,
             seq: if tcp { word(4) } else { 0 },
             ack: if tcp { word(8) } else { 0 },
+            window: if tcp { u16::from_be_bytes([d.transport[14], d.transport[15]]) } else { 0 },
             flow,
             reversed,
             up: false,

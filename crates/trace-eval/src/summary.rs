@@ -17,8 +17,18 @@ pub(crate) fn summarise(report: &Report, category: Option<&str>) -> Vec<Finding>
         score("gap between packets: Kolm").map(|s| from_score("Timing", s, "KS statistic of gaps")),
     );
     out.extend(
+        score("words of 3").map(|s| from_score("Order of packets", s, "JS distance of 3 in a row")),
+    );
+    out.extend(
+        score("CICFlowMeter features").map(|s| from_score("Flows", s, "mean KS of 78 features")),
+    );
+    out.extend(
+        score("coverage").map(|s| from_score("Variety", s, "share of real captures covered")),
+    );
+    out.extend(privacy(report));
+    out.extend(
         score("same packet length")
-            .map(|s| from_score("Order of packets", s, "same length as in the parent")),
+            .map(|s| from_score("Like the parent", s, "same length at the same place")),
     );
     let detection = |view: View| score(&format!("real-vs-synthetic AUC, {}", view.name()));
     out.extend(detection(View::Bits).map(|s| from_score("Detected by bits", s, "AUC of a forest")));
@@ -68,6 +78,37 @@ fn protocol(report: &Report) -> Finding {
     }
 }
 
+/// Copies, identifiers and membership in one line; the worst of them decides.
+fn privacy(report: &Report) -> Option<Finding> {
+    let score = |metric: &str| report.scores.iter().find(|s| s.metric.starts_with(metric));
+    let copied = score("packets in copied runs")?;
+    let membership = score("membership inference")?;
+    let share = copied.synthetic?;
+    let floor = copied.noise_floor.unwrap_or(0.0);
+    let auc = membership.synthetic;
+    let advantage = auc.map_or(0.0, |a| (a - 0.5).abs());
+    let membership = auc.map_or_else(
+        || "membership inference needs held-out captures".to_owned(),
+        |a| format!("membership AUC {a:.2} (0.5 tells nothing)"),
+    );
+    let identifiers = report.identifiers.len();
+    let grade = match () {
+        () if share > floor + 0.1 || advantage > 0.25 => Grade::Poor,
+        () if share > floor + 0.01 || advantage > 0.1 || identifiers > 0 => Grade::Middling,
+        () => Grade::Good,
+    };
+    Some(Finding {
+        title: "Privacy".to_owned(),
+        value: format!("{:.1} %", 100.0 * share),
+        text: format!(
+            "of packets stand in runs copied from real captures (real against real {:.1} %); {membership}; \
+             {identifiers} identifier(s) of the training set in the output.",
+            100.0 * floor
+        ),
+        grade,
+    })
+}
+
 fn from_score(title: &str, score: &Score, what: &str) -> Finding {
     let number = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
     Finding {
@@ -89,6 +130,7 @@ pub(crate) fn grade(score: &Score) -> Grade {
         Better::Lower => v,
         Better::Higher => -v,
         Better::Half => (v - 0.5).abs(),
+        Better::Floor => (v - score.noise_floor.unwrap_or(v)).abs(),
     };
     let wrong = score.wrong_class.or(score.random);
     let (Some(s), Some(floor), Some(wrong)) = (score.synthetic, score.noise_floor, wrong) else {

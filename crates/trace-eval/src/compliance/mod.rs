@@ -3,10 +3,12 @@
 //! Everything is read through `nprint_codec::dissect`; no outside tool is needed. Real captures
 //! break some rules too (lost packets, mid-stream starts), so rates are read beside theirs.
 
+mod connection;
 mod headers;
 mod rule;
 mod tcp;
 
+pub use connection::{Connection, ConnectionState, connections};
 pub use rule::{Rule, RuleKind};
 
 use crate::packet::facts;

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// One count of present and one of ones a column; vacant is the rest of the rows. The planes are
 /// counted *vertically*: eight words hold 64 eight-bit counters side by side, a row is added to
 /// all 64 with two operations on average, and every 255 rows the counters are emptied. No cell
-/// is looked at alone. Bench: `counts/1024x1088`.
+/// is looked at alone; the tests count each cell alone and compare.
 ///
 /// # Example
 /// ```

@@ -1,5 +1,6 @@
 //! Numbers that describe how a capture runs: lengths, directions, times, bursts, header stacks.
 
+use super::autocorrelation::autocorrelation;
 use crate::packet::{Facts, facts, flag};
 use nprint_codec::{IpVersion, Trace, TransportKind};
 
@@ -90,8 +91,8 @@ impl SequenceFeatures {
             self.push(format!("length {way} distinct"), distinct.len() as f64);
         }
         let values: Vec<f64> = facts.iter().map(|f| f64::from(f.ip_bytes)).collect();
-        for lag in [1, 2] {
-            self.push(format!("length autocorrelation {lag}"), autocorrelation(&values, lag));
+        for (lag, value) in (1..=2).zip(autocorrelation(&values, 2)) {
+            self.push(format!("length autocorrelation {lag}"), value);
         }
     }
 
@@ -135,7 +136,7 @@ impl SequenceFeatures {
             let over = gaps.iter().filter(|g| **g > bound).count();
             self.push(format!("gaps over {name} share"), share(over, gaps.len()));
         }
-        self.push("gap autocorrelation 1", autocorrelation(&gaps, 1));
+        self.push("gap autocorrelation 1", autocorrelation(&gaps, 1)[0]);
         self.moments("gap log10 s", &mut gaps);
         let duration = facts.first().zip(facts.last()).map_or(0.0, |(a, b)| gap_s(a, b));
         self.push(
@@ -234,18 +235,8 @@ fn share(part: usize, all: usize) -> f64 {
     if all == 0 { 0.0 } else { part as f64 / all as f64 }
 }
 
-fn mean_deviation(values: &[f64]) -> (f64, f64) {
+pub(super) fn mean_deviation(values: &[f64]) -> (f64, f64) {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
     (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt())
-}
-
-/// Correlation of a series with itself `lag` later; 0 where it does not vary.
-fn autocorrelation(values: &[f64], lag: usize) -> f64 {
-    let (mean, deviation) = mean_deviation(values);
-    if values.len() <= lag || deviation < 1e-12 {
-        return 0.0;
-    }
-    let sum: f64 = values.iter().zip(&values[lag..]).map(|(a, b)| (a - mean) * (b - mean)).sum();
-    sum / (values.len() as f64 * deviation * deviation)
 }

@@ -1,7 +1,8 @@
 //! The plain series of a capture that are drawn and compared as distributions.
 
+use super::flow::flows;
 use crate::packet::facts;
-use nprint_codec::Trace;
+use nprint_codec::{Trace, TransportKind};
 
 /// Values of each packet of a capture, for distributions.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,6 +17,10 @@ pub struct Series {
     pub up: Vec<f64>,
     /// Packets in a row that go the same way.
     pub run_packets: Vec<f64>,
+    /// Receive window of TCP segments, before scaling.
+    pub window: Vec<f64>,
+    /// Time from the first to the last packet of each flow. Units: log10 of seconds, at least -6.
+    pub flow_duration_log10_s: Vec<f64>,
 }
 
 /// The series of the first `packets` IP packets of a capture.
@@ -27,7 +32,12 @@ pub fn series(trace: &Trace, packets: usize) -> Series {
         out.length_bytes.push(f64::from(f.ip_bytes));
         out.ttl_hops.push(f64::from(f.ttl));
         out.up.push(f64::from(u8::from(f.up)));
+        if f.kind == TransportKind::Tcp {
+            out.window.push(f64::from(f.window));
+        }
     }
+    out.flow_duration_log10_s =
+        flows(trace, packets).iter().map(|f| f.duration_s().max(1e-6).log10()).collect();
     for pair in facts.windows(2) {
         let gap_s = pair[1].time_ns.saturating_sub(pair[0].time_ns) as f64 / 1e9;
         out.gap_log10_s.push(gap_s.max(1e-6).log10());

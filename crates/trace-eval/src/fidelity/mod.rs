@@ -1,14 +1,26 @@
 //! Fidelity: distances between sets and between child and parent, each beside its reference points.
 
+mod cloud;
+mod connections;
 mod control;
+mod dependence;
+mod field_values;
+mod flows;
+mod order;
 mod pairs;
 mod reference;
 mod sets;
 
+pub(crate) use cloud::{Cloud, cloud_scores};
+pub(crate) use connections::connection_scores;
 pub(crate) use control::controls;
+pub(crate) use dependence::dependence;
+pub(crate) use field_values::{FieldValues, field_values};
+pub(crate) use flows::flow_scores;
+pub(crate) use order::order_scores;
 pub(crate) use pairs::pair_scores;
-pub(crate) use reference::References;
-pub(crate) use sets::{copies, detection_score, header_strips, set_scores};
+pub(crate) use reference::{References, mean};
+pub(crate) use sets::{detection_score, header_strips, set_scores};
 
 use crate::config::EvalConfig;
 use crate::distance::{ColumnCounts, Planes};

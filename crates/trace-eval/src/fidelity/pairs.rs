@@ -1,12 +1,12 @@
 //! Child against parent.
 
-use super::reference::{Points, mean};
+use super::reference::mean;
 use super::{Measured, References};
 use crate::Result;
 use crate::config::EvalConfig;
 use crate::distance::{MatrixDistances, Planes, compare};
 use crate::features::Series;
-use crate::report::{Better, Pair, Score};
+use crate::report::{Better, Pair, Points, Score};
 use crate::sample::{Pool, Sample};
 use nprint_codec::TernaryMatrix;
 use rand::SeedableRng;

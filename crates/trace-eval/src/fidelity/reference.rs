@@ -1,6 +1,7 @@
 //! The reference points of a score.
 
 use crate::config::EvalConfig;
+use crate::report::Points;
 use crate::sample::{Category, Pool};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -32,13 +33,25 @@ pub(crate) struct Split {
     pub(crate) synthetic: Vec<usize>,
 }
 
-/// A score with its reference points.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Points {
-    pub(crate) synthetic: Option<f64>,
-    pub(crate) noise_floor: Option<f64>,
-    pub(crate) wrong_class: Option<f64>,
-    pub(crate) random: Option<f64>,
+/// The outcomes of every comparison that a value and its reference points are means of.
+pub(crate) struct Comparisons<T> {
+    pub(crate) synthetic: Vec<T>,
+    pub(crate) noise_floor: Vec<T>,
+    pub(crate) wrong_class: Vec<T>,
+    pub(crate) random: Vec<T>,
+}
+
+impl<T> Comparisons<T> {
+    /// One number of the outcomes, averaged.
+    pub(crate) fn points(&self, value: impl Fn(&T) -> Option<f64>) -> Points {
+        let of = |list: &[T]| mean(list.iter().map(&value));
+        Points {
+            synthetic: of(&self.synthetic),
+            noise_floor: of(&self.noise_floor),
+            wrong_class: of(&self.wrong_class),
+            random: of(&self.random),
+        }
+    }
 }
 
 impl References {
@@ -95,6 +108,24 @@ impl References {
             classes,
             class_of,
             category: category.map(|c| c.name.clone()),
+        }
+    }
+
+    /// Measures set against set, the reference first; `random` are the indices of random captures.
+    pub(crate) fn compare<T>(
+        &self,
+        random: &[usize],
+        measure: impl Fn(&[usize], &[usize]) -> T,
+    ) -> Comparisons<T> {
+        let split = |other: fn(&Split) -> &[usize]| {
+            let full = self.splits.iter().filter(|s| !other(s).is_empty());
+            full.map(|s| measure(&s.a, other(s))).collect()
+        };
+        Comparisons {
+            synthetic: split(|s| &s.synthetic),
+            noise_floor: split(|s| &s.b),
+            wrong_class: self.classes.iter().map(|(class, rest)| measure(rest, class)).collect(),
+            random: self.splits.iter().map(|s| measure(&s.a, random)).collect(),
         }
     }
 

@@ -1,15 +1,15 @@
 //! Set against set.
 
-use super::reference::{Points, mean};
+use super::reference::mean;
 use super::{Measured, References};
 use crate::classify::ForestConfig;
 use crate::config::{EvalConfig, View};
 use crate::distance::{
-    Bins, ColumnCounts, column_distances, hellinger, js_distance, kolmogorov_smirnov,
-    total_variation, wasserstein_1d,
+    Bins, ColumnCounts, NumberDistances, column_distances, hellinger, js_distance,
+    number_distances, total_variation,
 };
 use crate::features::Series;
-use crate::report::{Better, Distribution, FieldStrip, HeaderStrip, Score};
+use crate::report::{Better, Distribution, FieldStrip, HeaderStrip, Points, Score};
 use crate::sample::{Pool, Sample};
 use crate::utility::{real_or_other_auc, view_matrix};
 use crate::{Error, Result};
@@ -39,20 +39,23 @@ pub(crate) fn set_scores(
     config: &EvalConfig,
 ) -> Result<(Vec<Score>, Vec<Distribution>)> {
     let mut scores = bit_scores(measured, control, references)?;
-    let properties: [(&str, &str, Values); 4] = [
+    let properties: [(&str, &str, Values); 6] = [
         ("packet length", "bytes", |s| &s.length_bytes),
         ("gap between packets", "log10 s", |s| &s.gap_log10_s),
         ("TTL", "hops", |s| &s.ttl_hops),
         ("packets in a row one way", "packets", |s| &s.run_packets),
+        ("TCP window", "bytes before scaling", |s| &s.window),
+        ("duration of flows", "log10 s", |s| &s.flow_duration_log10_s),
     ];
     let mut distributions = Vec::new();
-    let found: Vec<(Vec<Score>, Distribution)> = properties
+    let found: Vec<(Vec<Score>, Option<Distribution>)> = properties
         .par_iter()
         .map(|(name, unit, values)| property(name, unit, *values, measured, references, config))
         .collect();
     for (s, d) in found {
         scores.extend(s);
-        distributions.push(d);
+        // Nothing to draw where no capture has the property (windows without TCP).
+        distributions.extend(d);
     }
     scores.push(unseen_lengths(measured, references, config));
     Ok((scores, distributions))
@@ -118,28 +121,41 @@ fn property(
     measured: &Measured,
     references: &References,
     config: &EvalConfig,
-) -> (Vec<Score>, Distribution) {
+) -> (Vec<Score>, Option<Distribution>) {
     let of = |samples: &[usize]| joined(&measured.series, samples, values);
-    let score = |metric: &str, unit: &str, measure: fn(&[f64], &[f64]) -> Option<f64>| {
-        let points = references.points(&|a, b| measure(&of(a), &of(b)), &|a| {
-            let real = of(a);
-            measure(&real, &uniform_like(&real, config.seed))
-        });
+    let measure = |a: &[f64], b: &[f64]| number_distances(a, b);
+    let found = references.splits.iter().map(|s| {
+        let a = of(&s.a);
+        let random = measure(&a, &uniform_like(&a, config.seed));
+        (measure(&a, &of(&s.synthetic)), measure(&a, &of(&s.b)), random)
+    });
+    let found: Vec<_> = found.collect();
+    let wrong: Vec<_> =
+        references.classes.iter().map(|(c, rest)| measure(&of(rest), &of(c))).collect();
+    let score = |metric: &str, unit: &str, value: fn(&NumberDistances) -> f64| {
+        let value = |d: &Option<NumberDistances>| d.as_ref().map(value);
+        let points = Points {
+            synthetic: mean(found.iter().map(|f| value(&f.0))),
+            noise_floor: mean(found.iter().map(|f| value(&f.1))),
+            wrong_class: mean(wrong.iter().map(value)),
+            random: mean(found.iter().map(|f| value(&f.2))),
+        };
         Score::new(
             "Packet properties",
             format!("{name}: {metric}{unit}"),
-            "Distance between the distributions over all packets. Floor: two halves of the real \
-             captures; random: uniform over the real range.",
+            "Distance between the distributions over all packets (flows, for their durations). Floor: two \
+             halves of the real captures; random: uniform over the real range.",
             Better::Lower,
             points,
         )
     };
     let scores = vec![
-        score("Wasserstein-1", &format!(", {unit}"), wasserstein_1d),
-        score("Kolmogorov-Smirnov", "", kolmogorov_smirnov),
+        score("Wasserstein-1", &format!(", {unit}"), |d| d.wasserstein),
+        score("Kolmogorov-Smirnov", "", |d| d.kolmogorov_smirnov),
     ];
     let (real, synthetic) = (of(&references.real), of(&references.synthetic));
-    (scores, histogram(name, unit, &real, &synthetic))
+    let drawn = !(real.is_empty() && synthetic.is_empty());
+    (scores, drawn.then(|| histogram(name, unit, &real, &synthetic)))
 }
 
 fn histogram(name: &str, unit: &str, real: &[f64], synthetic: &[f64]) -> Distribution {
@@ -189,37 +205,6 @@ fn unseen_lengths(measured: &Measured, references: &References, config: &EvalCon
         "packets of a length never seen in real captures",
         "Share of packets whose IP length does not occur in the reference half at all: exactness \
          of values, which bit distances do not see.",
-        Better::Lower,
-        points,
-    )
-}
-
-/// Share of captures that repeat a real one bit by bit.
-pub(crate) fn copies(pool: &Pool<'_>, control: &[Sample], references: &References) -> Score {
-    let same = |a: &Sample, b: &Sample| {
-        let rows = a.matrix.rows().min(b.matrix.rows());
-        let words = rows * a.matrix.layout().words();
-        rows > 0
-            && a.matrix.value_plane()[..words] == b.matrix.value_plane()[..words]
-            && a.matrix.present_plane()[..words] == b.matrix.present_plane()[..words]
-    };
-    let share = |known: &[usize], found: &mut dyn Iterator<Item = &Sample>| {
-        let (mut copies, mut all) = (0_usize, 0_usize);
-        for sample in found {
-            all += 1;
-            copies += usize::from(known.iter().any(|k| same(pool.samples[*k], sample)));
-        }
-        (all > 0).then(|| copies as f64 / all as f64)
-    };
-    let of = |list: &[usize]| list.iter().map(|s| pool.samples[*s]).collect::<Vec<_>>();
-    let mut points = references
-        .points(&|a, b| share(a, &mut of(b).into_iter()), &|a| share(a, &mut control.iter()));
-    points.synthetic = share(&references.real, &mut of(&references.synthetic).into_iter());
-    Score::new(
-        "Novelty",
-        "captures that copy a real one",
-        "Share of captures all of whose header bits equal those of a real capture, over the rows that both \
-         have. A generator that only replays its training set scores 1.",
         Better::Lower,
         points,
     )
@@ -325,7 +310,7 @@ pub(crate) fn header_strips(
 }
 
 impl Score {
-    pub(super) fn new(
+    pub(crate) fn new(
         group: &str,
         metric: impl Into<String>,
         meaning: &str,

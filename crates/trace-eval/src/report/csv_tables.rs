@@ -1,11 +1,97 @@
 //! The tables as CSV files.
 
-use super::Report;
+use super::{Points, Report};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 fn cell(v: Option<f64>) -> String {
     v.map(|v| v.to_string()).unwrap_or_default()
+}
+
+/// Names of the four columns of [`points`], after `prefix`.
+fn point_names(prefix: &str) -> [String; 4] {
+    ["synthetic", "noise_floor", "wrong_class", "random"].map(|n| format!("{prefix}{n}"))
+}
+
+fn points(p: &Points) -> [String; 4] {
+    [p.synthetic, p.noise_floor, p.wrong_class, p.random].map(cell)
+}
+
+/// A table whose names are made.
+fn wide(
+    path: &Path,
+    first: &[&str],
+    prefixes: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Result<PathBuf> {
+    let first = first.iter().map(|n| (*n).to_owned());
+    let names: Vec<String> = first.chain(prefixes.iter().flat_map(|p| point_names(p))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    table(path, &names, rows)
+}
+
+/// The tables of values with their reference points, of connections and of privacy.
+fn write_rows(report: &Report, folder: &Path) -> Result<Vec<PathBuf>> {
+    let fields = report.fields.iter().map(|f| {
+        let numbers = [&f.js_distance, &f.total_variation, &f.hellinger].map(points).concat();
+        [vec![f.field.clone(), f.leak_prone.to_string()], numbers].concat()
+    });
+    let positions = report
+        .positions
+        .iter()
+        .map(|p| [vec![p.packet.to_string()], points(&p.js_distance).to_vec()].concat());
+    let flows = report.flow_features.iter().map(|f| {
+        let numbers = [&f.kolmogorov_smirnov, &f.wasserstein].map(points).concat();
+        [vec![f.family.clone(), f.feature.clone()], numbers].concat()
+    });
+    let dependences = report.dependences.iter().map(|d| {
+        let bits = [d.real_bits.to_string(), d.synthetic_bits.to_string()];
+        let names = [d.first.clone(), d.second.clone()];
+        [names.to_vec(), bits.to_vec(), points(&d.difference).to_vec()].concat()
+    });
+    let connections = report.connections.iter().map(|c| {
+        let counts = [c.real, c.synthetic, c.shuffled].map(|n| n.to_string());
+        [vec![c.kind.clone(), c.name.clone()], counts.to_vec()].concat()
+    });
+    let closest = report.closest.iter().map(|c| {
+        let numbers = [c.distance.to_string(), cell(c.ratio), c.is_parent.to_string()];
+        [vec![c.synthetic.clone(), c.real.clone()], numbers.to_vec()].concat()
+    });
+    let identifiers = report.identifiers.iter().map(|i| {
+        vec![i.kind.clone(), i.identifier.clone(), i.real.to_string(), i.synthetic.to_string()]
+    });
+    let distances = ["js_distance_", "total_variation_", "hellinger_"];
+    Ok(vec![
+        wide(&folder.join("fields.csv"), &["field", "leak_prone"], &distances, fields)?,
+        wide(&folder.join("positions.csv"), &["packet"], &["js_distance_"], positions)?,
+        wide(
+            &folder.join("flow_features.csv"),
+            &["family", "feature"],
+            &["kolmogorov_smirnov_", "wasserstein_"],
+            flows,
+        )?,
+        wide(
+            &folder.join("dependences.csv"),
+            &["first", "second", "real_bits", "synthetic_bits"],
+            &["difference_"],
+            dependences,
+        )?,
+        table(
+            &folder.join("connections.csv"),
+            &["kind", "name", "real", "synthetic", "shuffled"],
+            connections,
+        )?,
+        table(
+            &folder.join("closest.csv"),
+            &["synthetic", "real", "distance", "ratio", "is_parent"],
+            closest,
+        )?,
+        table(
+            &folder.join("identifiers.csv"),
+            &["kind", "identifier", "real_captures", "synthetic_captures"],
+            identifiers,
+        )?,
+    ])
 }
 
 pub(super) fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>> {
@@ -44,7 +130,7 @@ pub(super) fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>> {
             vec![format!("{}_{bit}", f.field), v.to_string(), floor]
         })
     });
-    Ok(vec![
+    let mut paths = vec![
         table(
             &folder.join("scores.csv"),
             &["group", "metric", "synthetic", "noise_floor", "wrong_class", "random"],
@@ -103,7 +189,9 @@ pub(super) fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>> {
             &["column", "js_distance", "js_distance_noise_floor"],
             columns,
         )?,
-    ])
+    ];
+    paths.extend(write_rows(report, folder)?);
+    Ok(paths)
 }
 
 fn table(path: &Path, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<PathBuf> {

@@ -1,7 +1,7 @@
 //! The page: one file, nothing fetched.
 
 use super::number::escape;
-use super::{Extras, Report, sections};
+use super::{Extras, Report, sections, tables};
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page.css");
@@ -23,8 +23,12 @@ pub fn to_html(report: &Report, extras: &Extras) -> String {
         parts.push(("distributions", "Distributions", sections::distributions(report)));
     }
     parts.push(("headers", "Header bits", sections::headers(report)));
+    parts.push(("fields", "Fields", tables::fields(report)));
+    parts.push(("flows", "Flows", tables::flows(report)));
+    parts.push(("privacy", "Privacy", tables::privacy(report)));
     parts.push(("utility", "Utility", sections::utility(report)));
-    parts.push(("compliance", "Protocol rules", sections::compliance(report)));
+    let rules = sections::compliance(report) + &tables::connections(report);
+    parts.push(("compliance", "Protocol rules", rules));
     if !report.pairs.is_empty() {
         parts.push(("pairs", "Children and parents", sections::pairs(report)));
     }

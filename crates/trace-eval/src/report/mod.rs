@@ -5,10 +5,15 @@ mod extras;
 mod html;
 mod number;
 mod plot;
+mod rows;
 mod sections;
+mod tables;
 
 pub use extras::{Curve, ExtraTable, Extras, Picture, PictureRow};
 pub use html::to_html;
+pub use rows::{
+    ClosestRow, ConnectionRow, DependenceRow, FieldRow, FlowFeatureRow, IdentifierRow, PositionRow,
+};
 
 use crate::EvalConfig;
 use crate::compliance::{Count, RuleKind};
@@ -29,6 +34,27 @@ pub struct Report {
     pub scores: Vec<Score>,
     /// Jensen-Shannon distance of each column, by header.
     pub headers: Vec<HeaderStrip>,
+    /// Values of each header field.
+    #[serde(default)]
+    pub fields: Vec<FieldRow>,
+    /// Field values at each place of the captures.
+    #[serde(default)]
+    pub positions: Vec<PositionRow>,
+    /// Features of flows.
+    #[serde(default)]
+    pub flow_features: Vec<FlowFeatureRow>,
+    /// What fields say about each other.
+    #[serde(default)]
+    pub dependences: Vec<DependenceRow>,
+    /// States and histories of connections.
+    #[serde(default)]
+    pub connections: Vec<ConnectionRow>,
+    /// The real capture nearest to each synthetic one.
+    #[serde(default)]
+    pub closest: Vec<ClosestRow>,
+    /// Identifiers of real captures that were found in synthetic ones.
+    #[serde(default)]
+    pub identifiers: Vec<IdentifierRow>,
     /// Each child beside its parent.
     pub pairs: Vec<Pair>,
     /// Distributions of packet properties.
@@ -95,6 +121,8 @@ pub enum Better {
     Higher,
     /// Nearer to one half is better.
     Half,
+    /// Nearer to real against real is better: less and more are both wrong.
+    Floor,
 }
 
 /// A score beside what it must be read against; `None` where a value cannot be had from these sets.
@@ -115,6 +143,19 @@ pub struct Score {
     /// Real of one class against real of others.
     pub wrong_class: Option<f64>,
     /// Random or shuffled data against real.
+    pub random: Option<f64>,
+}
+
+/// A value beside its reference points, as in [`Score`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Points {
+    /// The synthetic set.
+    pub synthetic: Option<f64>,
+    /// Real against real.
+    pub noise_floor: Option<f64>,
+    /// Real of one class against real of others.
+    pub wrong_class: Option<f64>,
+    /// Random data against real.
     pub random: Option<f64>,
 }
 

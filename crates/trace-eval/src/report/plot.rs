@@ -1,7 +1,7 @@
 //! Plots as inline SVG; colours come from the page, so they follow light and dark.
 
 use super::number::{escape, short};
-use super::{Better, Curve, Distribution, Score};
+use super::{Better, Curve, Distribution, Points, PositionRow, Score};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 460.0;
@@ -149,6 +149,42 @@ pub(super) fn curve(c: &Curve) -> String {
         let mut path = String::new();
         for (x, y) in points.iter().step_by(step).chain(points.last()) {
             let (x, y) = axes.at(*x, y.min(axes.y.1));
+            let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' });
+        }
+        let _ = write!(out, "<path class=\"line {class}\" d=\"{path}\" />");
+    }
+    out.push_str("</svg>");
+    out
+}
+
+/// One of the values beside each other.
+type Value = fn(&Points) -> Option<f64>;
+
+/// Distances by place in the capture, in at most about 128 steps: the mean of each.
+pub(super) fn positions(rows: &[PositionRow]) -> String {
+    let step = rows.len().div_ceil(128).max(1);
+    let lines: [(&str, Value); 3] =
+        [("wrong", |p| p.wrong_class), ("floor", |p| p.noise_floor), ("strong", |p| p.synthetic)];
+    let line = |value: Value| -> Vec<(f64, f64)> {
+        rows.chunks(step)
+            .filter_map(|part| {
+                let of: Vec<f64> = part.iter().filter_map(|r| value(&r.js_distance)).collect();
+                let mean = of.iter().sum::<f64>() / of.len() as f64;
+                (!of.is_empty()).then(|| (part[0].packet as f64, mean))
+            })
+            .collect()
+    };
+    let lines = lines.map(|(class, value)| (class, line(value)));
+    let most = lines.iter().flat_map(|l| &l.1).map(|p| p.1).fold(0.0, f64::max);
+    let axes =
+        Axes { x: (0.0, rows.len() as f64), y: (0.0, if most > 0.0 { most * 1.05 } else { 1.0 }) };
+    let mut out = String::new();
+    open(&mut out, "Jensen-Shannon distance by place");
+    axes.frame(&mut out, "packet →");
+    for (class, points) in lines {
+        let mut path = String::new();
+        for (x, y) in points {
+            let (x, y) = axes.at(x, y);
             let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' });
         }
         let _ = write!(out, "<path class=\"line {class}\" d=\"{path}\" />");

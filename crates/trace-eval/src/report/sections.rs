@@ -87,6 +87,7 @@ pub(super) fn scores(r: &Report) -> String {
                 Better::Lower => "lower",
                 Better::Higher => "higher",
                 Better::Half => "0.5",
+                Better::Floor => "as real",
             };
             let _ = write!(
                 out,
@@ -117,7 +118,7 @@ pub(super) fn scores(r: &Report) -> String {
     out
 }
 
-fn number_cell(out: &mut String, class: &str, value: Option<f64>, text: &str) {
+pub(super) fn number_cell(out: &mut String, class: &str, value: Option<f64>, text: &str) {
     let key = value.map(|v| format!(" data-v={v}")).unwrap_or_default();
     let _ = write!(out, "<td class=\"{class}\"{key}>{text}");
 }

@@ -10,6 +10,14 @@ pub fn metrics_folder() -> PathBuf {
         .join("metrics")
 }
 
+/// The folder with the statistics fixtures: `TORCHLIGHT_GOLDENS/statistics` where it is there, or our own.
+pub fn statistics_folder() -> PathBuf {
+    std::env::var_os("TORCHLIGHT_GOLDENS")
+        .map(|folder| PathBuf::from(folder).join("statistics"))
+        .filter(|folder| folder.is_dir())
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/statistics"))
+}
+
 /// An int8 array of two dimensions from a NumPy file of format 1.0, 2.0 or 3.0.
 pub struct Array {
     pub rows: usize,
