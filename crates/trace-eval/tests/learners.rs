@@ -50,7 +50,9 @@ fn planes(columns: usize, cells: &[i8]) -> FeatureMatrix {
 #[test]
 fn one_class_or_none_is_an_error() {
     let x = planes(2, &[0, 1, 1, 0, -1, 0]);
-    for (labels, train) in [([0, 0, 0], vec![0, 1, 2]), ([0, 1, 1], vec![1, 2]), ([0, 1, 2], vec![])] {
+    for (labels, train) in
+        [([0, 0, 0], vec![0, 1, 2]), ([0, 1, 1], vec![1, 2]), ([0, 1, 2], vec![])]
+    {
         for (name, found) in all_learners(&x, &labels, &train) {
             assert!(matches!(found, Err(Error::TooFewClasses { .. })), "{name} {found:?}");
         }
@@ -97,8 +99,8 @@ fn a_sample_listed_twice_weighs_twice() {
 #[test]
 fn neighbours_are_those_of_the_plain_distance() {
     let cells: [i8; 32] = [
-        0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, -1, 1, 1, 1, 1, 1, 1, 1, -1, 1, 1, 0, 1, 0, -1, 0, 0, 1, 0, 1,
-        1,
+        0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, -1, 1, 1, 1, 1, 1, 1, 1, -1, 1, 1, 0, 1, 0, -1, 0, 0, 1,
+        0, 1, 1,
     ];
     let x = planes(4, &cells);
     let (labels, train) = ([0, 0, 0, 1, 1, 1, 0, 0], [0, 1, 2, 3, 4, 5]);

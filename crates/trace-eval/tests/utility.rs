@@ -65,8 +65,9 @@ fn mislabelled_children_spoil_the_mixture() {
     assert!(found.balancing.is_empty() && found.importances.is_empty());
     let forest = |share: f64| {
         let mut rows = found.mixing.iter();
-        let row = rows
-            .find(|r| r.classifier == Classifier::Forest && (r.synthetic_share - share).abs() < 1e-9);
+        let row = rows.find(|r| {
+            r.classifier == Classifier::Forest && (r.synthetic_share - share).abs() < 1e-9
+        });
         row.expect("a row").accuracy.mean
     };
     assert!(forest(0.1) > 0.8, "{}", forest(0.1));
@@ -115,9 +116,10 @@ fn small_and_odd_sets_are_left_out_with_a_note() {
     let config = quick();
     // One class only.
     let mut one = real(2, 0);
-    one.iter_mut().for_each(|s| s.labels.set("service", "only"));
     let mut child = children(&one);
-    child.iter_mut().for_each(|s| s.labels.set("service", "only"));
+    for s in one.iter_mut().chain(&mut child) {
+        s.labels.set("service", "only");
+    }
     let found = study(&one, &[], &child, &config, &brief()).expect("a study");
     assert!(found.mixing.is_empty() && found.balancing.is_empty() && found.importances.is_empty());
     assert!(found.notes.iter().any(|n| n.starts_with("service")), "{:?}", found.notes);
@@ -138,7 +140,9 @@ fn small_and_odd_sets_are_left_out_with_a_note() {
     // No labelled child: mixtures are of real captures alone, and importances cannot be compared.
     let real = real(3, 0);
     let mut bare = children(&real);
-    bare.iter_mut().for_each(|s| s.labels = Labels::new());
+    for child in &mut bare {
+        child.labels = Labels::new();
+    }
     let found = study(&real, &[], &bare, &config, &brief()).expect("a study");
     assert!(found.importances.is_empty());
     assert!(found.notes.iter().any(|n| n.contains("no importances")), "{:?}", found.notes);

@@ -70,7 +70,9 @@ impl Boosting {
             return Err(Error::Setting { setting, value, expected: "positive" });
         }
         let mut sizes = vec![0.0_f64; classes];
-        train.iter().for_each(|s| sizes[labels[*s]] += 1.0);
+        for s in train {
+            sizes[labels[*s]] += 1.0;
+        }
         let start: Vec<f64> = sizes.iter().map(|n| (n / train.len() as f64).ln()).collect();
         let seen: Vec<usize> = (0..classes).filter(|c| sizes[*c] > 0.0).collect();
         let newton = (seen.len() as f64 - 1.0) / seen.len() as f64;

@@ -9,7 +9,7 @@ pub(crate) struct Draw {
     rng: ChaCha8Rng,
     features: u64,
     wanted: usize,
-    /// Live columns in any order; those before `drawn` are drawn in this node.
+    /// Live columns in any order; the last `drawn` are drawn in this node.
     columns: Vec<u32>,
     drawn: usize,
     /// Node in which each cut was tried last.
@@ -47,13 +47,11 @@ impl Draw {
     }
 
     pub(crate) fn next_column(&mut self) -> Option<usize> {
-        if self.drawn >= self.columns.len() {
-            return None;
-        }
-        let at = self.rng.random_range(self.drawn..self.columns.len());
-        self.columns.swap(self.drawn, at);
+        let last = (self.columns.len() - self.drawn).checked_sub(1)?;
+        let at = self.rng.random_range(0..=last as u32) as usize;
+        self.columns.swap(at, last);
         self.drawn += 1;
-        Some(self.columns[self.drawn - 1] as usize)
+        Some(self.columns[last] as usize)
     }
 
     /// Whether a cut was not tried in this node yet; marks it.

@@ -324,7 +324,9 @@ impl SampleMajor {
             })
             .collect();
         let mut gram = ternary_gram(n, &columns);
-        gram.iter_mut().for_each(|g| *g += constant_products);
+        for product in &mut gram {
+            *product += constant_products;
+        }
         let row_words = owners.len().div_ceil(64 * LANES) * LANES;
         let cut_rows = by_sample(n, owners.len(), row_words, |c| cuts.plane(c as u32));
         FeatureMatrix {

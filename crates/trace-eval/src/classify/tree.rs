@@ -177,7 +177,9 @@ mod tests {
         let classes = labels.iter().max().map_or(0, |m| m + 1);
         let squares_over_size = |part: &[usize]| {
             let mut counts = vec![0_u64; classes];
-            part.iter().for_each(|s| counts[labels[*s]] += 1);
+            for s in part {
+                counts[labels[*s]] += 1;
+            }
             counts.iter().map(|c| c * c).sum::<u64>() as f64 / part.len() as f64
         };
         if inside.iter().all(|s| labels[*s] == labels[inside[0]]) {

@@ -186,7 +186,9 @@ fn thin(classes: &[usize], part: &mut Part, share: f64, rng: &mut ChaCha8Rng) {
 fn fill_with(spare: &[usize], classes: &[usize], part: &mut Part, rng: &mut ChaCha8Rng) {
     let count = classes.iter().max().map_or(0, |m| m + 1);
     let mut sizes = vec![0_usize; count];
-    part.train.iter().for_each(|s| sizes[classes[*s]] += 1);
+    for s in &part.train {
+        sizes[classes[*s]] += 1;
+    }
     let largest = sizes.iter().max().copied().unwrap_or(0);
     let mut order = spare.to_vec();
     order.shuffle(rng);

@@ -102,8 +102,10 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut out = vec![0.0; values.len()];
     let mut below = 0;
     for group in order.chunk_by(|a, b| values[*a].total_cmp(&values[*b]).is_eq()) {
-        let mean = below as f64 + (group.len() as f64 + 1.0) / 2.0;
-        group.iter().for_each(|i| out[*i] = mean);
+        let mean = f64::midpoint((below + 1) as f64, (below + group.len()) as f64);
+        for i in group {
+            out[*i] = mean;
+        }
         below += group.len();
     }
     out
