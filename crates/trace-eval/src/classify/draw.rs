@@ -54,6 +54,12 @@ impl Draw {
         Some(self.columns[last] as usize)
     }
 
+    /// The next `count` columns, or all that are left.
+    pub(crate) fn next_columns(&mut self, count: usize) -> Vec<u32> {
+        let columns = (0..count).map_while(|_| self.next_column());
+        columns.map(|c| c as u32).collect()
+    }
+
     /// Whether a cut was not tried in this node yet; marks it.
     pub(crate) fn is_new(&mut self, cut: u32) -> bool {
         std::mem::replace(&mut self.tried[cut as usize], self.node) != self.node

@@ -139,23 +139,16 @@ impl Grower<'_> {
         let Some(mut draw) = self.draw.take() else { return self.search_all(terms, counts) };
         let masks = node_masks(terms);
         let mut best = None;
-        let mut left = draw.live_among_drawn();
         draw.begin_node();
-        while let Some(column) = draw.next_column() {
-            if column < self.x.ternary_columns() {
-                for cut in self.x.column_cuts(column) {
-                    if cut != NONE && draw.is_new(cut) && self.count_above(cut, terms, &masks) {
-                        let test = Test::Cut { cut, column: column as u32 };
-                        consider(&mut best, test, purity(counts, &self.upper));
-                    }
-                }
-            } else {
-                self.try_numeric(column, terms, counts, &mut best);
-            }
-            left = left.saturating_sub(1);
-            if left == 0 && best.is_some() {
+        let mut wanted = draw.live_among_drawn();
+        // One feature more at a time once the wanted ones cannot split the node.
+        while best.is_none() {
+            let columns = draw.next_columns(wanted.max(1));
+            if columns.is_empty() {
                 break;
             }
+            self.try_columns(&columns, &mut draw, terms, &masks, counts, &mut best);
+            wanted = 1;
         }
         self.draw = Some(draw);
         best
@@ -192,24 +185,50 @@ impl Grower<'_> {
         best
     }
 
-    /// Counts the classes above a cut into `upper`; false where it does not part the node.
-    fn count_above(&mut self, cut: u32, terms: &[Term], masks: &[(u32, u64)]) -> bool {
-        let plane = self.x.cut(cut);
+    /// In three plain loops, so that the scattered reads of one loop overlap.
+    fn try_columns(
+        &mut self,
+        columns: &[u32],
+        draw: &mut Draw,
+        terms: &[Term],
+        masks: &[(u32, u64)],
+        counts: &[u64],
+        best: &mut Option<Candidate>,
+    ) {
+        let ternary = self.x.ternary_columns();
+        let mut tests: Vec<(u32, u32)> = Vec::with_capacity(2 * columns.len());
+        for column in columns.iter().filter(|c| (**c as usize) < ternary) {
+            let [present, value] = self.x.column_cuts(*column as usize);
+            // Columns share their present cuts; value cuts are mostly their own.
+            if present != NONE && draw.is_new(present) {
+                tests.push((present, *column));
+            }
+            if value != NONE {
+                tests.push((value, *column));
+            }
+        }
         // Most drawn columns are the same all over a small node.
-        let (mut any, mut missing) = (0, 0);
-        for (word, mask) in masks {
-            any |= plane[*word as usize] & mask;
-            missing |= !plane[*word as usize] & mask;
+        tests.retain(|(cut, _)| {
+            let plane = self.x.cut(*cut);
+            let (mut any, mut missing) = (0, 0);
+            for (word, mask) in masks {
+                any |= plane[*word as usize] & mask;
+                missing |= !plane[*word as usize] & mask;
+            }
+            any != 0 && missing != 0
+        });
+        for (cut, column) in tests {
+            let plane = self.x.cut(cut);
+            self.upper.fill(0);
+            for t in terms {
+                let ones = (plane[t.word as usize] & t.mask).count_ones();
+                self.upper[usize::from(t.class)] += u64::from(t.weight) * u64::from(ones);
+            }
+            consider(best, Test::Cut { cut, column }, purity(counts, &self.upper));
         }
-        if any == 0 || missing == 0 {
-            return false;
+        for column in columns.iter().map(|c| *c as usize).filter(|c| *c >= ternary) {
+            self.try_numeric(column, terms, counts, best);
         }
-        self.upper.fill(0);
-        for t in terms {
-            let ones = (plane[t.word as usize] & t.mask).count_ones();
-            self.upper[usize::from(t.class)] += u64::from(t.weight) * u64::from(ones);
-        }
-        true
     }
 
     fn try_numeric(
