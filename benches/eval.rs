@@ -65,7 +65,9 @@ fn benches(c: &mut Criterion) {
     });
     group.bench_function(format!("svm/{size}"), |b| {
         let config = SvmConfig::default();
-        b.iter(|| LinearSvm::fit_gram(black_box(&gram), &labels, &train, &config).expect("classes"));
+        b.iter(|| {
+            LinearSvm::fit_gram(black_box(&gram), &labels, &train, &config).expect("classes")
+        });
     });
     group.bench_function(format!("boosting/{size}"), |b| {
         let config = BoostingConfig::default();
