@@ -151,7 +151,7 @@ pub fn evaluate(
 }
 
 /// Categories in which two classes have at least two real captures each.
-fn usable_categories<'a>(
+pub(crate) fn usable_categories<'a>(
     pool: &Pool<'_>,
     categories: &'a [Category],
     notes: &mut Vec<String>,

@@ -1,19 +1,22 @@
 //! Samples × features, column by column.
 
+use super::cuts::{Cuts, NONE, by_sample};
+use super::gram::{Gram, PlanePair, tally, ternary_gram};
 use super::transpose::transpose64;
 use crate::distance::Planes;
 use crate::{Error, Result};
 use nprint_codec::TernaryMatrix;
-use rayon::prelude::*;
 
 /// Samples × features: ternary columns as bit planes, numeric columns as numbers.
 ///
 /// # Layout
-/// Column-major. A ternary column is `words = ceil(samples / 64)` words of *present* and of
-/// *value*; sample `s` is bit `63 - s % 64` of word `s / 64`. Columns that are equal in all
-/// samples are dropped (no tree can split on them, and a linear decision does not change), but they
-/// stay in the number of features that a forest draws from. A feature keeps its original number:
-/// `row * columns + column` of the ternary matrices.
+/// A ternary column splits the samples by its *present* plane and by its *value* plane; equal planes
+/// of all columns are kept once, as *cuts*: `words = ceil(samples / 64)` words, sample `s` is bit
+/// `63 - s % 64` of word `s / 64`. The same cuts stand a second time in sample-major order, so that the
+/// classes of 64 cuts can be counted at once. Columns that are equal in all samples are dropped (no
+/// tree can split on them, and a linear decision does not change), but they stay in the number of
+/// features that a forest draws from. A feature keeps its original number: `row * columns + column`
+/// of the ternary matrices.
 ///
 /// # Example
 /// ```
@@ -29,12 +32,22 @@ pub struct FeatureMatrix {
     samples: usize,
     words: usize,
     features: usize,
+    /// Original number of each live ternary column.
     ids: Vec<u32>,
-    present: Vec<u64>,
-    value: Vec<u64>,
+    /// Cuts of each live ternary column, present and value; [`NONE`] where that plane is the same in
+    /// all samples (then all are present, or none is 1).
+    planes: Vec<[u32; 2]>,
+    cuts: Cuts,
+    /// Live column in which each cut appears first.
+    owners: Vec<u32>,
+    /// The cuts, sample-major; a multiple of [`LANES`] words a sample.
+    cut_rows: Vec<u64>,
     numeric: Vec<NumericColumn>,
     ternary_gram: Vec<i64>,
 }
+
+/// Words of [`FeatureMatrix::cut_rows`] that a search takes at once.
+pub(crate) const LANES: usize = 4;
 
 #[derive(Debug, Clone)]
 pub(crate) struct NumericColumn {
@@ -42,28 +55,6 @@ pub(crate) struct NumericColumn {
     pub(crate) values: Vec<f64>,
     /// Samples by rising value.
     pub(crate) order: Vec<u32>,
-}
-
-/// Inner products of all pairs of samples.
-#[derive(Debug, Clone)]
-pub struct Gram {
-    samples: usize,
-    values: Vec<f64>,
-}
-
-impl Gram {
-    /// Inner product of two samples.
-    ///
-    /// # Panics
-    /// When an index is out of range, as slices do.
-    pub fn at(&self, a: usize, b: usize) -> f64 {
-        self.values[a * self.samples + b]
-    }
-
-    /// Number of samples.
-    pub fn samples(&self) -> usize {
-        self.samples
-    }
 }
 
 impl FeatureMatrix {
@@ -151,8 +142,10 @@ impl FeatureMatrix {
             words: samples.len().div_ceil(64),
             features: names.len(),
             ids: Vec::new(),
-            present: Vec::new(),
-            value: Vec::new(),
+            planes: Vec::new(),
+            cuts: Cuts::new(samples.len().div_ceil(64)),
+            owners: Vec::new(),
+            cut_rows: Vec::new(),
             numeric,
             ternary_gram: Vec::new(),
         })
@@ -171,6 +164,11 @@ impl FeatureMatrix {
     /// Number of columns that are not the same in all samples.
     pub fn live_columns(&self) -> usize {
         self.ids.len() + self.numeric.len()
+    }
+
+    /// Number of different ways in which the ternary columns part the samples.
+    pub fn distinct_cuts(&self) -> usize {
+        self.cut_count()
     }
 
     /// Inner products of all pairs of samples. Numeric columns are shifted and scaled to mean 0 and
@@ -194,7 +192,7 @@ impl FeatureMatrix {
                 row.iter_mut().zip(&z).for_each(|(v, b)| *v += a * b);
             }
         }
-        Gram { samples: n, values }
+        Gram::new(n, values)
     }
 
     pub(crate) fn words(&self) -> usize {
@@ -210,9 +208,35 @@ impl FeatureMatrix {
         self.ids.get(column).copied().unwrap_or_else(|| self.numeric[column - self.ids.len()].id)
     }
 
-    pub(crate) fn column_planes(&self, column: usize) -> (&[u64], &[u64]) {
-        let range = column * self.words..(column + 1) * self.words;
-        (&self.present[range.clone()], &self.value[range])
+    /// Present and value cut of live ternary column `column`.
+    pub(crate) fn column_cuts(&self, column: usize) -> [u32; 2] {
+        self.planes[column]
+    }
+
+    /// Number of distinct cuts, in order of the columns in which they appear first.
+    pub(crate) fn cut_count(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// The samples on the upper side of a cut (present, or 1), one bit each.
+    pub(crate) fn cut(&self, cut: u32) -> &[u64] {
+        self.cuts.plane(cut)
+    }
+
+    /// The live column in which a cut appears first.
+    pub(crate) fn owner(&self, cut: u32) -> usize {
+        self.owners[cut as usize] as usize
+    }
+
+    /// Words of a sample in [`cut_row`](Self::cut_row).
+    pub(crate) fn cut_row_words(&self) -> usize {
+        self.cut_count().div_ceil(64 * LANES) * LANES
+    }
+
+    /// On which side of every cut a sample is; cut `c` is bit `63 - c % 64` of word `c / 64`.
+    pub(crate) fn cut_row(&self, sample: usize) -> &[u64] {
+        let words = self.cut_row_words();
+        &self.cut_rows[sample * words..(sample + 1) * words]
     }
 
     pub(crate) fn numeric_column(&self, column: usize) -> &NumericColumn {
@@ -222,9 +246,9 @@ impl FeatureMatrix {
     /// The number in live column `column` of `sample`.
     pub(crate) fn number(&self, column: usize, sample: usize) -> f64 {
         if column < self.ids.len() {
-            let (present, value) = self.column_planes(column);
-            let bit = |plane: &[u64]| (plane[sample >> 6] >> (63 - (sample & 63))) & 1 == 1;
-            match (bit(present), bit(value)) {
+            let bit = |cut: u32| (self.cut(cut)[sample >> 6] >> (63 - (sample & 63))) & 1 == 1;
+            let [present, value] = self.planes[column];
+            match (present == NONE || bit(present), value != NONE && bit(value)) {
                 (false, _) => -1.0,
                 (true, false) => 0.0,
                 (true, true) => 1.0,
@@ -247,16 +271,21 @@ impl SampleMajor {
     fn into_features(self, mask: &[u64], id: impl Fn(usize) -> u32) -> FeatureMatrix {
         let (n, per_sample) = (self.samples, self.words);
         let words = n.div_ceil(64);
-        let (mut ids, mut present, mut value) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ids, mut planes, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cuts = Cuts::new(words);
+        let (nobody, everybody) = (vec![0; words], everybody(n));
         let mut blocks = vec![[[0_u64; 64]; 2]; words];
-        for (word, mask) in mask.iter().enumerate() {
+        let mut plane = vec![0_u64; words];
+        let mut constant_products = 0;
+        for (word, mask) in mask.iter().enumerate().filter(|_| n > 0) {
             // Only columns that differ somewhere are transposed: all-or-none is constant.
             let varies = |plane: &[u64]| {
                 let of = (0..n).map(|s| plane[s * per_sample + word]);
                 of.clone().fold(0, |a, b| a | b) ^ of.fold(u64::MAX, |a, b| a & b)
             };
-            let live =
-                if n == 0 { 0 } else { (varies(&self.present) | varies(&self.value)) & mask };
+            let live = (varies(&self.present) | varies(&self.value)) & mask;
+            let not_zero = !self.present[word] | self.value[word];
+            constant_products += i64::from((not_zero & mask & !live).count_ones());
             if live == 0 {
                 continue;
             }
@@ -270,62 +299,58 @@ impl SampleMajor {
                 transpose64(v);
             }
             for column in (0..64).filter(|c| (live >> (63 - c)) & 1 == 1) {
+                let column_number = ids.len() as u32;
+                let mut number = |kind: usize| {
+                    plane.iter_mut().zip(&blocks).for_each(|(w, b)| *w = b[kind][column]);
+                    if plane == nobody || plane == everybody {
+                        return NONE;
+                    }
+                    let cut = cuts.number(&plane);
+                    if cut as usize == owners.len() {
+                        owners.push(column_number);
+                    }
+                    cut
+                };
+                planes.push([number(0), number(1)]);
                 ids.push(id(64 * word + column));
-                present.extend(blocks.iter().map(|[p, _]| p[column]));
-                value.extend(blocks.iter().map(|[_, v]| v[column]));
             }
         }
+        cuts.finish();
+        let columns: Vec<(PlanePair<'_>, u32)> = tally(planes.iter().map(|[p, v]| (*p, *v)))
+            .into_iter()
+            .map(|((present, value), times)| {
+                let of = |cut: u32, none| if cut == NONE { none } else { cuts.plane(cut) };
+                ((of(present, &everybody[..]), of(value, &nobody[..])), times)
+            })
+            .collect();
+        let mut gram = ternary_gram(n, &columns);
+        for product in &mut gram {
+            *product += constant_products;
+        }
+        let row_words = owners.len().div_ceil(64 * LANES) * LANES;
+        let cut_rows = by_sample(n, owners.len(), row_words, |c| cuts.plane(c as u32));
         FeatureMatrix {
             samples: n,
             words,
             features: mask.iter().map(|m| m.count_ones() as usize).sum(),
             ids,
-            present,
-            value,
+            planes,
+            cuts,
+            owners,
+            cut_rows,
             numeric: Vec::new(),
-            ternary_gram: self.gram(mask),
+            ternary_gram: gram,
         }
-    }
-
-    /// Inner products over -1, 0, 1 by counting: where both are not 0, the product is 1 if the
-    /// values agree and -1 if they do not.
-    fn gram(&self, mask: &[u64]) -> Vec<i64> {
-        let (n, w) = (self.samples, self.words);
-        let words = |plane: &[u64], s: usize| -> Vec<u64> {
-            plane[s * w..(s + 1) * w].iter().zip(mask).map(|(p, m)| p & m).collect()
-        };
-        let samples: Vec<(Vec<u64>, Vec<u64>)> = (0..n)
-            .map(|s| {
-                let value = words(&self.value, s);
-                let present = words(&self.present, s);
-                let not_zero = present.iter().zip(&value).zip(mask).map(|((p, v), m)| (!p & m) | v);
-                (not_zero.collect(), value)
-            })
-            .collect();
-        let upper: Vec<Vec<i64>> = samples
-            .par_iter()
-            .enumerate()
-            .map(|(a, x)| samples[a..].iter().map(|y| inner_product(x, y)).collect())
-            .collect();
-        let mut gram = vec![0; n * n];
-        for (a, row) in upper.iter().enumerate() {
-            for (offset, g) in row.iter().enumerate() {
-                gram[a * n + a + offset] = *g;
-                gram[(a + offset) * n + a] = *g;
-            }
-        }
-        gram
     }
 }
 
-fn inner_product((nz_a, v_a): &(Vec<u64>, Vec<u64>), (nz_b, v_b): &(Vec<u64>, Vec<u64>)) -> i64 {
-    let (mut both, mut opposite) = (0_i64, 0_i64);
-    for ((na, va), (nb, vb)) in nz_a.iter().zip(v_a).zip(nz_b.iter().zip(v_b)) {
-        let shared = na & nb;
-        both += i64::from(shared.count_ones());
-        opposite += i64::from((shared & (va ^ vb)).count_ones());
+/// A plane with the bits of `samples` samples set.
+fn everybody(samples: usize) -> Vec<u64> {
+    let mut plane = vec![u64::MAX; samples.div_ceil(64)];
+    if let Some(last) = plane.last_mut() {
+        *last <<= (64 - (samples & 63)) & 63;
     }
-    both - 2 * opposite
+    plane
 }
 
 #[cfg(test)]

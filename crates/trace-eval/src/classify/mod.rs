@@ -1,21 +1,33 @@
 //! Classifiers that learn from ternary bit planes: exact decision tree, random forest, linear
-//! support vector machine; scores and splits.
+//! support vector machine, gradient boosting, nearest neighbours; class balancing, scores and splits.
 //!
-//! A [`FeatureMatrix`] holds samples column by column as bit planes, so that the class histogram
-//! of a column in a tree node is a few population counts, and the Gram matrix of the SVM is
-//! counted the same way. All three learn on row subsets of one matrix: build it once for all
-//! samples, then pass lists of sample indices.
+//! A [`FeatureMatrix`] holds the ways in which columns part the samples as bit planes, each once, so
+//! that the class histogram of a column in a tree node is a few bit operations, and the Gram matrix
+//! of the SVM is counted the same way. All of them learn on row subsets of one matrix: build it once
+//! for all samples, then pass lists of sample indices (a sample that is listed twice weighs twice).
 
+mod balance;
+mod boosting;
+mod cuts;
+mod draw;
 mod forest;
+mod gram;
+mod grow;
 mod matrix;
+mod nearest;
 mod scores;
 mod split;
 mod svm;
+mod sweep;
 mod transpose;
 mod tree;
 
+pub use balance::{duplicate, ternary_smote};
+pub use boosting::{Boosting, BoostingConfig};
 pub use forest::{Forest, ForestConfig, Vote};
-pub use matrix::{FeatureMatrix, Gram};
+pub use gram::Gram;
+pub use matrix::FeatureMatrix;
+pub use nearest::{NearestConfig, NearestNeighbours};
 pub use scores::{Scores, roc_auc};
 pub use split::{grouped_folds, stratified_folds, stratified_share};
 pub use svm::{LinearSvm, SvmConfig};
