@@ -116,7 +116,8 @@ fn nprint_takes_the_flags_of_the_tool() {
     assert!(text(&cut.stderr).contains("cut.pcap, packet 20, byte "), "{}", text(&cut.stderr));
 
     // Hexadecimal digits, and there and back.
-    let digits: String = bytes[40..100].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
+    let digits: String = bytes[40..100].iter().flat_map(hex).flatten().collect();
     fs::write(folder.path().join("a.csv"), format!("a,b,c\n1,2,{digits}\n3,4,xx\n"))
         .expect("written");
     let hex = nprint("-C a.csv -4 -u");
