@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         parents: None,
         edges: None,
         children: None,
-        lora: None,
+        curves: Vec::new(),
         reports: None,
         facts: Vec::new(),
     };

@@ -37,12 +37,15 @@ impl Noise {
     }
 }
 
+/// Cells of less confidence stand between 0 and 1: they say nothing of the bit. Units: 255ths.
+const UNDECIDED: u8 = 4;
+
 /// The bits of one field of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// The bits, 0 where unknown.
     pub(crate) value: u32,
-    /// 1 where the cell is present.
+    /// 1 where the cell is present and says which bit it is.
     pub(crate) known: u32,
     /// The mask of a fully known field.
     full: u32,
@@ -53,7 +56,7 @@ impl Reading {
         self.known == self.full
     }
 
-    /// Number of vacant cells.
+    /// Number of cells that are vacant or say nothing.
     pub(crate) fn missing(self) -> u32 {
         (self.full & !self.known).count_ones()
     }
@@ -128,11 +131,15 @@ impl<'a> Evidence<'a> {
     /// Reads at most 32 cells from `column` on.
     pub(crate) fn read_columns(&self, row: usize, column: usize, bits: usize) -> Reading {
         let cells = self.cells.row(row);
-        Reading {
-            value: extract(cells.value_words(), column, bits),
-            known: extract(cells.present_words(), column, bits),
-            full: ((1_u64 << bits) - 1) as u32,
-        }
+        let known = extract(cells.present_words(), column, bits);
+        let known = match self.confidence(row, column..column + bits) {
+            Some(confidence) => confidence.iter().enumerate().fold(known, |known, (i, c)| {
+                known & !(u32::from(*c < UNDECIDED) << (bits - 1 - i))
+            }),
+            None => known,
+        };
+        let value = extract(cells.value_words(), column, bits) & known;
+        Reading { value, known, full: ((1_u64 << bits) - 1) as u32 }
     }
 
     /// Cost in nats of the field having `value`.

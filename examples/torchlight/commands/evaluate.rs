@@ -81,7 +81,7 @@ impl Evaluate {
             parents: None,
             edges: None,
             children: None,
-            lora: None,
+            curves: Vec::new(),
             reports: None,
             facts: vec![("seed".to_owned(), common.seed().to_string())],
         };

@@ -197,6 +197,22 @@ impl RowAutoencoder {
         });
     }
 
+    /// Makes the decoder say nothing of the value of some columns (log-odds 0), instead of what its
+    /// untrained weights happen to say.
+    ///
+    /// # Shapes
+    /// `columns` `[columns]`, true where nothing is to be said.
+    pub fn silence_values(&mut self, columns: &Tensor) {
+        let heard = Tensor::cat(&[&columns.zeros_like(), columns], 0).logical_not();
+        let last = match &self.hidden {
+            Some(Hidden { decode: [.., out], .. }) => vec![&self.decode_linear, out],
+            None => vec![&self.decode_linear],
+        };
+        for layer in last {
+            layer.mask_outputs(&heard);
+        }
+    }
+
     /// The two foreground channels in ascending order.
     fn foreground(&self) -> [i64; 2] {
         match self.config.background_channel {
@@ -290,4 +306,35 @@ pub fn standardise(rows: &Tensor) -> Tensor {
     let mean = rows.mean_dim([0].as_slice(), true, None::<Kind>);
     let std = rows.std_dim([0].as_slice(), false, true).clamp_min(1e-5);
     (rows - mean) / std
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Model;
+    use crate::nn::Init;
+    use tch::kind::FLOAT_CPU;
+
+    #[test]
+    fn silenced_columns_keep_their_presence_and_lose_their_value() {
+        for hidden_width in [0, 4] {
+            let config = RowAutoencoderConfig {
+                columns: 3,
+                latent_channels: 2,
+                hidden_width,
+                ..RowAutoencoderConfig::default()
+            };
+            let init = Init::Random { seed: 1 };
+            let mut model =
+                Model::<RowAutoencoder>::create(&config, init, Device::Cpu, Kind::Float)
+                    .expect("a supported configuration");
+            let latents = Tensor::ones([1, 2], FLOAT_CPU);
+            let before = model.decode_rows(&latents);
+            model.network_mut().silence_values(&Tensor::from_slice(&[false, true, false]));
+            let after = model.decode_rows(&latents);
+            assert_eq!(after.presence, before.presence);
+            let heard = Tensor::from_slice(&[1.0_f32, 0.0, 1.0]);
+            assert_eq!(after.value, before.value * heard);
+        }
+    }
 }

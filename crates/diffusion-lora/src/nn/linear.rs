@@ -37,6 +37,20 @@ impl Linear {
         Self { weight, bias, slot }
     }
 
+    /// Sets weights and bias of some outputs to zero for good.
+    ///
+    /// # Shapes
+    /// `kept` `[outputs]`, false where the output becomes zero.
+    pub fn mask_outputs(&self, kept: &Tensor) {
+        tch::no_grad(|| {
+            let kept = kept.to_device(self.weight.device()).to_kind(self.weight.kind());
+            let _ = self.weight.shallow_clone().multiply_(&kept.unsqueeze(1));
+            if let Some(bias) = &self.bias {
+                let _ = bias.shallow_clone().multiply_(&kept);
+            }
+        });
+    }
+
     /// # Shapes
     /// `[..., inputs]` → `[..., outputs]`
     pub fn forward(&self, xs: &Tensor) -> Tensor {

@@ -34,7 +34,8 @@ pub struct RowTraining {
     pub latent_noise: f64,
 }
 
-/// Trains `model` and sets its latent statistics from all rows. Returns the losses too.
+/// Trains `model` and sets its latent statistics from all rows; of columns whose value weighs nothing
+/// it says nothing afterwards. Returns the losses too.
 ///
 /// # Errors
 /// [`Error::Examples`] where there are no rows or the weights have another width than the
@@ -88,6 +89,7 @@ pub fn fit_row_autoencoder(
     trainer.use_average();
     let (mean, std) = statistics(model.network(), groups)?;
     model.network_mut().set_statistics(&mean, &std);
+    model.network_mut().silence_values(&weight_rows.select(0, 1).eq(0.0));
     Ok((outcome, losses))
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Real stacks count up per conversation, or send 0 with don't-fragment, or draw at random. What
 //! the evidence shows is kept where it shows one of these; a counter with wrong bits is put
-//! right; noise becomes a counter.
+//! right; noise becomes a counter. Datagrams in pieces have one each, whatever the evidence says, or a
+//! receiver would join pieces of different ones.
 
 use crate::draft::{Draft, Transport};
 use nprint_codec::{IpVersion, ipv4};
+use std::collections::BTreeSet;
 
 /// Steps that still count as counting: other conversations use the same counter.
 const STEP: u16 = 64;
@@ -23,11 +25,31 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             decide(draft, &rows);
         }
     }
+    if !draft.noise.is_clean() {
+        tell_apart(draft);
+    }
     for row in draft.rows_of(Transport::Fragment) {
         if let Some(first) = draft.rows[row].first_fragment {
             let id = draft.value(first, ipv4::ID);
             draft.set(row, ipv4::ID, id);
         }
+    }
+}
+
+/// Gives every datagram in pieces an identification that no other of the trace has.
+fn tell_apart(draft: &mut Draft<'_>) {
+    let mut used = BTreeSet::new();
+    for row in 0..draft.rows.len() {
+        let facts = draft.rows[row];
+        let in_pieces = facts.more_fragments || facts.stack.transport == Transport::Fragment;
+        if facts.stack.version != IpVersion::V4 || !in_pieces || facts.first_fragment.is_some() {
+            continue;
+        }
+        let own = draft.value(row, ipv4::ID) as u16;
+        let free = (0..=u16::MAX).map(|step| own.wrapping_add(step)).find(|id| !used.contains(id));
+        let id = free.unwrap_or(own);
+        used.insert(id);
+        draft.set(row, ipv4::ID, u32::from(id));
     }
 }
 
@@ -57,7 +79,8 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
             w[0].is_full() && w[1].is_full() && (1..=STEP).contains(&step)
         })
         .count();
-    if 8 * counting < readings.len() {
+    let told = readings.iter().filter(|r| r.is_full()).count();
+    if 8 * counting < readings.len() && 2 * told > readings.len() {
         // Drawn at random: any value is as legal as another.
         for (row, reading) in rows.iter().zip(&readings) {
             draft.set(*row, ipv4::ID, reading.value);

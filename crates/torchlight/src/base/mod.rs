@@ -103,22 +103,24 @@ impl Default for BaseTraining {
             },
             latent_noise: 0.03,
             denoiser_training: TrainConfig {
-                steps: 2300,
+                steps: 2600,
                 batch_size: 8,
-                ema_decay: Some(0.999),
+                ema_decay: Some(0.998),
                 caption_dropout: 0.1,
                 ..common.clone()
             },
             reader_training: TrainConfig {
-                steps: 3000,
+                steps: 2000,
                 batch_size: 8,
+                learning_rate: 2e-3,
                 ema_decay: Some(0.998),
                 ..common.clone()
             },
             control_training: TrainConfig {
-                steps: 800,
+                steps: 320,
                 batch_size: 8,
-                ema_decay: Some(0.995),
+                warmup_steps: 40,
+                ema_decay: Some(0.98),
                 caption_dropout: 0.1,
                 ..common
             },

@@ -11,9 +11,9 @@ use super::Run;
 use crate::artefact::{Inputs, Manifest, write_atomic};
 use crate::model::{Place, attach_adapter, control_folder};
 use crate::stages::{
-    ADAPTER_FILE, CAPTURES_FOLDER, CHECKPOINT_FILE, GenerateJob, LoraJob, Parent, REPORTS_FOLDER,
-    RepairInput, RepairJob, ReportSources, generate, learn_timing, read_samples, repair_images,
-    train_lora, write_dataset, write_edges, write_report,
+    ADAPTER_FILE, CAPTURES_FOLDER, CHECKPOINT_FILE, EVALUATION_FILE, GenerateJob, LOSS_FILE,
+    LoraJob, Parent, REPORTS_FOLDER, RepairInput, RepairJob, ReportSources, generate, learn_timing,
+    read_samples, repair_images, train_lora, write_dataset, write_edges, write_report,
 };
 use crate::{Capture, Config, Error, LabelSource, Result, Stage, capture_files};
 
@@ -208,7 +208,7 @@ impl Run<'_> {
                 parents: Some(dataset.join("images")),
                 edges: Some(edges.join("images")),
                 children: Some(generated.join("images")),
-                lora: Some(lora.clone()),
+                curves: loss_curves(&lora),
                 reports: Some(repaired.join(REPORTS_FOLDER)),
                 facts,
             };
@@ -247,6 +247,15 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The loss on the fixed batch, and of every step, of the fine-tuning in `folder`.
+fn loss_curves(folder: &Path) -> Vec<(String, PathBuf)> {
+    let files = [
+        ("LoRA loss on a fixed batch of all training captures", EVALUATION_FILE),
+        ("LoRA training loss, each step's own random batch", LOSS_FILE),
+    ];
+    files.map(|(name, file)| (name.to_owned(), folder.join(file))).to_vec()
 }
 
 fn file_name(path: &Path) -> String {

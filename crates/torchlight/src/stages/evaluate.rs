@@ -28,8 +28,8 @@ pub struct ReportSources<'a> {
     pub edges: Option<PathBuf>,
     /// Folder of the generated pictures.
     pub children: Option<PathBuf>,
-    /// Folder of the fine-tuning, with its losses.
-    pub lora: Option<PathBuf>,
+    /// Curves of the fine-tuning: a name, and a file of `step,loss` lines.
+    pub curves: Vec<(String, PathBuf)>,
     /// Folder of repair's reports.
     pub reports: Option<PathBuf>,
     /// Names and values that the page shows as they are.

@@ -8,7 +8,6 @@ use trace_eval::report::{Curve, ExtraTable, Extras, Picture, PictureRow};
 use trace_image::render;
 
 use super::ReportSources;
-use super::lora::{EVALUATION_FILE, LOSS_FILE};
 use super::repair::{ChildReport, read_reports};
 use crate::{Error, Result};
 
@@ -18,7 +17,8 @@ const CHILDREN_SHOWN: usize = 2;
 /// The sections for [`trace_eval::Report::write`].
 pub(super) fn extras(sources: &ReportSources<'_>) -> Result<Extras> {
     let reports = sources.reports.as_deref().map(read_reports).transpose()?.unwrap_or_default();
-    let curves = sources.lora.as_deref().map_or_else(|| Ok(Vec::new()), loss_curves)?;
+    let curves =
+        sources.curves.iter().map(|(name, path)| curve(name, path)).collect::<Result<_>>()?;
     Ok(Extras {
         title: sources.settings.title.clone(),
         subtitle: format!(
@@ -66,15 +66,6 @@ fn stored(caption: String, folder: Option<&Path>, name: &str) -> Result<Option<P
     let Some(path) = path.filter(|path| path.is_file()) else { return Ok(None) };
     let png = std::fs::read(&path).map_err(Error::file("read", &path))?;
     Ok(Some(Picture { caption, png }))
-}
-
-/// The loss on the fixed batch, and of every step, of the fine-tuning in `folder`.
-fn loss_curves(folder: &Path) -> Result<Vec<Curve>> {
-    let files = [
-        ("LoRA loss on a fixed batch of all training captures", EVALUATION_FILE),
-        ("LoRA training loss, each step's own random batch", LOSS_FILE),
-    ];
-    files.into_iter().map(|(name, file)| curve(name, &folder.join(file))).collect()
 }
 
 /// The points of a file of `step,loss` lines.
