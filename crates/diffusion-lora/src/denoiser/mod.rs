@@ -1,6 +1,5 @@
 //! Denoising networks and what steers them.
 
-mod summary;
 mod unet1d;
 pub mod unet2d;
 
@@ -9,8 +8,7 @@ use tch::Tensor;
 use crate::error::{Error, Result};
 use crate::lora::LoraSlots;
 
-pub use summary::{RowSummary, Summary, SummaryHead};
-pub use unet1d::{Encoded1D, UNet1DCondition, UNet1DConfig, UNet1DEncoder};
+pub use unet1d::{Encoded1D, RowSummary, Summary, UNet1DCondition, UNet1DConfig, UNet1DEncoder};
 pub use unet2d::{UNet2DCondition, UNet2DConfig};
 
 /// A network that predicts noise or velocity from noisy latents.

@@ -1,7 +1,7 @@
 //! What all rows of an image have in common.
 //!
-//! The rows of one image share much (a connection's addresses, its time to live): of that, the mean of
-//! a thousand noisy rows still tells when no single row does. A UNet over rows finds it late, through
+//! The rows of one image of records share much: of that, the mean of a thousand noisy rows still tells
+//! when no single row does. A UNet over rows finds it late, through
 //! its coarsest level; here it is told at once, as a small denoiser of the mean beside the one of
 //! the rows.
 
