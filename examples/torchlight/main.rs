@@ -9,7 +9,6 @@ mod columns;
 mod commands;
 mod files;
 mod nprint;
-mod npy;
 mod summary;
 
 use std::process::ExitCode;

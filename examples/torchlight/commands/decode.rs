@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use torchlight::nprint_codec::{
-    Layout, TernaryMatrix, Trace, decode, dissect, read_csv_from, write_capture, write_capture_to,
+    Layout, TernaryMatrix, Trace, decode, dissect, read_csv_from, read_npy, write_capture,
+    write_capture_to,
 };
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant};
 use torchlight::{Problem, stem};
 
 use crate::files::{self, is_dash, output_of, shown};
-use crate::npy::from_npy;
 use crate::summary::{Common, Summary};
 
 /// `torchlight decode`.
@@ -103,7 +103,7 @@ fn read(path: &Path) -> anyhow::Result<(TernaryMatrix, Vec<i64>)> {
         return Ok((soft.cells().clone(), Vec::new()));
     }
     if bytes.starts_with(b"\x93NUMPY") {
-        return Ok((from_npy(&bytes, &Layout::reference())?, Vec::new()));
+        return Ok((read_npy(&bytes[..], &shown(path), &Layout::reference())?, Vec::new()));
     }
     let table =
         read_csv_from(&bytes[..], &shown(path)).context("neither PNG, NPY nor nPrint CSV")?;

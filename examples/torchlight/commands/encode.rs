@@ -6,14 +6,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use torchlight::nprint_codec::{
-    CsvIndex, CsvOptions, Header, Layout, PacketFilter, RowPolicy, Selection, encode, write_csv,
+    CsvIndex, CsvOptions, Header, Layout, NpyForm, PacketFilter, RowPolicy, Selection, encode,
+    write_csv, write_npy,
 };
 use torchlight::trace_image::{Canvas, Palette, render};
 use torchlight::{Problem, stem};
 
 use crate::columns::NamePattern;
 use crate::files::{self, output_of, shown};
-use crate::npy::to_npy;
 use crate::summary::{Common, Summary};
 
 /// `torchlight encode`.
@@ -156,7 +156,9 @@ impl Encode {
         }
         let matrix = encode(&trace, layout, RowPolicy::EveryIpPacket);
         let bytes = if self.format == Format::Npy {
-            to_npy(&matrix)
+            let mut bytes = Vec::new();
+            write_npy(&mut bytes, &matrix, NpyForm::Cells)?;
+            bytes
         } else {
             let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
             render(&matrix, &Palette::default(), &canvas)?.to_png()?

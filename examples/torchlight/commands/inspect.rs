@@ -8,11 +8,12 @@ use torchlight::Problem;
 use torchlight::artefact::Manifest;
 use torchlight::diffusion_lora::Weights;
 use torchlight::diffusion_lora::lora::{AdapterFile, AdapterLayer};
-use torchlight::nprint_codec::{Error, Layout, Trace, dissect, read_capture_lossy, read_csv};
+use torchlight::nprint_codec::{
+    Error, Layout, Trace, dissect, read_capture_lossy, read_csv, read_npy,
+};
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant, read_image_folder};
 
 use crate::files::{self, is_dash, shown};
-use crate::npy::from_npy;
 use crate::summary::Summary;
 
 /// `torchlight inspect`.
@@ -66,7 +67,7 @@ fn look(path: &Path) -> anyhow::Result<Value> {
     match (&head, ending.as_str()) {
         ([0x89, b'P', b'N', b'G', ..], _) => image(path),
         ([0x93, b'N', b'U', b'M', ..], _) => {
-            let matrix = from_npy(&files::read(path)?, &Layout::reference())?;
+            let matrix = read_npy(&files::read(path)?[..], &shown(path), &Layout::reference())?;
             Ok(json!({ "kind": "array", "rows": matrix.rows(), "columns": matrix.columns() }))
         }
         (_, "safetensors") => weights(path),

@@ -63,12 +63,12 @@ impl Residuals {
         Ok(())
     }
 
-    /// The prediction with what goes to it.
+    /// The prediction with what goes to it, if anything does.
     ///
     /// # Errors
     /// [`Error::Shape`] where the shapes differ.
-    pub fn add_to_prediction(&self, prediction: Tensor) -> Result<Tensor> {
-        match &self.output {
+    pub fn add_to_prediction(residuals: Option<&Self>, prediction: Tensor) -> Result<Tensor> {
+        match residuals.and_then(|residuals| residuals.output.as_ref()) {
             Some(residual) => added("residual of the prediction", &prediction, residual),
             None => Ok(prediction),
         }

@@ -1,6 +1,6 @@
 //! Do synthetic captures help where classes are uneven, more than repeating or crossing real ones?
 
-use super::learner::Learner;
+use super::learner::{Learner, Scored};
 use super::sets::{Part, Sets};
 use crate::classify::{FeatureMatrix, Scores, duplicate, stratified_share, ternary_smote};
 use crate::config::{Classifier, EvalConfig, View};
@@ -148,11 +148,7 @@ pub(super) fn balance_rows(
             }
         }
         for (classifier, scored) in config.classifiers.iter().zip(scored) {
-            let of =
-                |f: fn(&Scores) -> f64| Interval::of(&scored.iter().map(f).collect::<Vec<_>>());
-            let (Some(accuracy), Some(macro_f1)) = (of(|s| s.accuracy), of(|s| s.macro_f1)) else {
-                continue;
-            };
+            let Some(Scored { scores, accuracy, macro_f1 }) = Scored::of(scored) else { continue };
             rows.push(BalanceRow {
                 category: category.name.clone(),
                 view,
@@ -160,7 +156,7 @@ pub(super) fn balance_rows(
                 filling,
                 accuracy,
                 macro_f1,
-                runs: scored.len(),
+                runs: scores.len(),
             });
         }
     }

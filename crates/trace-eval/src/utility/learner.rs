@@ -6,7 +6,9 @@ use crate::classify::{
     NearestConfig, NearestNeighbours, Scores, SvmConfig, TreeConfig,
 };
 use crate::config::{Classifier, EvalConfig};
+use crate::report::Interval;
 use crate::{Error, Result};
+use rayon::prelude::*;
 use std::borrow::Cow;
 
 /// A classifier on a feature matrix.
@@ -18,7 +20,36 @@ pub(super) struct Learner<'a> {
     pub(super) config: &'a EvalConfig,
 }
 
+/// How a learner did over several runs.
+pub(super) struct Scored {
+    /// Scores of the runs in which something was learned.
+    pub(super) scores: Vec<Scores>,
+    pub(super) accuracy: Interval,
+    pub(super) macro_f1: Interval,
+}
+
+impl Scored {
+    /// `None` without a score.
+    pub(super) fn of(scores: Vec<Scores>) -> Option<Self> {
+        let of = |f: fn(&Scores) -> f64| Interval::of(&scores.iter().map(f).collect::<Vec<_>>());
+        let (accuracy, macro_f1) = (of(|s| s.accuracy)?, of(|s| s.macro_f1)?);
+        Some(Self { scores, accuracy, macro_f1 })
+    }
+}
+
 impl Learner<'_> {
+    /// Scores several runs; `None` where nothing was learned in any.
+    pub(super) fn score_all(
+        &self,
+        runs: &[Run],
+        classes: &[usize],
+        count: usize,
+    ) -> Result<Option<Scored>> {
+        let scores: Vec<Option<Scores>> =
+            runs.par_iter().map(|run| self.score(run, classes, count)).collect::<Result<_>>()?;
+        Ok(Scored::of(scores.into_iter().flatten().collect()))
+    }
+
     /// Scores all predictions of a run together; `None` where none of its parts could be learned.
     pub(super) fn score(
         &self,

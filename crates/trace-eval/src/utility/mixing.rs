@@ -1,13 +1,12 @@
 //! What happens when synthetic captures take the place of real ones in training.
 
-use super::learner::Learner;
+use super::learner::{Learner, Scored};
 use super::sets::{Run, Sets};
 use crate::Result;
-use crate::classify::{FeatureMatrix, Scores};
+use crate::classify::FeatureMatrix;
 use crate::config::{Classifier, EvalConfig, View};
 use crate::report::Interval;
 use crate::sample::{Category, Pool};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// One point of a mixing curve: trained on real and synthetic captures, tested on real ones that are
@@ -55,18 +54,8 @@ pub(super) fn mixing_rows(
             runs.iter().flat_map(|r| r.parts.iter().map(|p| p.train.len())).collect();
         for classifier in &config.classifiers {
             let learner = Learner { x, gram: gram.as_ref(), classifier: *classifier, config };
-            let scored: Vec<Scores> = runs
-                .par_iter()
-                .map(|run| learner.score(run, &sets.classes, category.values.len()))
-                .collect::<Result<Vec<_>>>()?
-                .into_iter()
-                .flatten()
-                .collect();
-            let of =
-                |f: fn(&Scores) -> f64| Interval::of(&scored.iter().map(f).collect::<Vec<_>>());
-            let (Some(accuracy), Some(macro_f1)) = (of(|s| s.accuracy), of(|s| s.macro_f1)) else {
-                continue;
-            };
+            let scored = learner.score_all(&runs, &sets.classes, category.values.len())?;
+            let Some(Scored { scores: scored, accuracy, macro_f1 }) = scored else { continue };
             rows.push(MixingRow {
                 category: category.name.clone(),
                 view,

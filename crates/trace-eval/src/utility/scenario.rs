@@ -1,13 +1,12 @@
 //! Train on one set, test on another.
 
-use super::learner::Learner;
+use super::learner::{Learner, Scored};
 use super::sets::{Run, Sets};
 use crate::Result;
 use crate::classify::{FeatureMatrix, Scores};
 use crate::config::{Classifier, EvalConfig, View};
-use crate::report::{Confusion, Interval, Scenario, UtilityRow};
+use crate::report::{Confusion, Scenario, UtilityRow};
 use crate::sample::{Category, Pool};
-use rayon::prelude::*;
 
 /// Every test of one category in one view.
 pub(crate) fn utility(
@@ -39,18 +38,8 @@ pub(crate) fn utility(
         for classifier in &config.classifiers {
             let learner =
                 Learner { x, gram: ternary_gram.as_ref(), classifier: *classifier, config };
-            let scored: Vec<Scores> = runs
-                .par_iter()
-                .map(|run| learner.score(run, &sets.classes, category.values.len()))
-                .collect::<Result<Vec<_>>>()?
-                .into_iter()
-                .flatten()
-                .collect();
-            let of =
-                |f: fn(&Scores) -> f64| Interval::of(&scored.iter().map(f).collect::<Vec<_>>());
-            let (Some(accuracy), Some(macro_f1)) = (of(|s| s.accuracy), of(|s| s.macro_f1)) else {
-                continue;
-            };
+            let scored = learner.score_all(&runs, &sets.classes, category.values.len())?;
+            let Some(Scored { scores: scored, accuracy, macro_f1 }) = scored else { continue };
             let confusion = sum_confusions(&scored);
             let sizes: Vec<u64> = confusion.iter().map(|r| r.iter().sum()).collect();
             let tested: u64 = sizes.iter().sum();

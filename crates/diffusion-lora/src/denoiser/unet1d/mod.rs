@@ -119,10 +119,7 @@ impl Denoiser for UNet1DCondition {
         }
         let xs = self.conv_out.forward(&self.conv_norm_out.forward(&xs).silu())
             + self.head.forward(&summary);
-        let xs = match residuals {
-            Some(residuals) => residuals.add_to_prediction(xs)?,
-            None => xs,
-        };
+        let xs = Residuals::add_to_prediction(residuals, xs)?;
         Ok(xs.to_kind(latents.kind()))
     }
 

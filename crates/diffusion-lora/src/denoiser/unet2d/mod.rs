@@ -93,10 +93,7 @@ impl UNet2DCondition {
             probe(&format!("up_{index}"), &xs);
         }
         let xs = self.conv_out.forward(&self.conv_norm_out.forward(&xs).silu());
-        let xs = match residuals {
-            Some(residuals) => residuals.add_to_prediction(xs)?,
-            None => xs,
-        };
+        let xs = Residuals::add_to_prediction(residuals, xs)?;
         Ok(xs.to_kind(latents.kind()))
     }
 }
