@@ -1,4 +1,5 @@
-//! Latent diffusion over libtorch: Stable Diffusion and row-wise models, LoRA training and sampling.
+#![doc = include_str!("../README.md")]
+//! # Where things are
 //!
 //! Networks are built in a [`nn::Scope`], which names every parameter exactly as Python diffusers
 //! names it and gives every linear and convolution layer a [`lora::LoraSlot`]; files go in and out

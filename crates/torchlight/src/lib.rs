@@ -1,4 +1,8 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "diffusion", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "diffusion"),
+    doc = "The stages that need no libtorch: images, edges, repair, evaluation."
+)]
 #![forbid(unsafe_code)]
 
 pub mod artefact;
