@@ -105,7 +105,7 @@ impl Layout {
         REFERENCE.clone()
     }
 
-    /// Whole headers in nPrint's fixed column order, whatever the order of `headers`, and the
+    /// Whole headers in the order of [`Header::WIRE_ORDER`], whatever that of `headers`, and the
     /// first `payload_bytes` bytes of payload last.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Layout {
         Self::from_fields(&fields.chain(payload).collect::<Vec<_>>())
     }
 
-    /// Whole headers in nPrint's fixed column order, whatever the order of `headers`;
+    /// Whole headers in the order of [`Header::WIRE_ORDER`], whatever that of `headers`;
     /// [`Header::Payload`] needs a length, see [`with_payload`](Self::with_payload).
     pub fn of_headers(headers: &[Header]) -> Self {
         let fields: Vec<Field> = Header::WIRE_ORDER
