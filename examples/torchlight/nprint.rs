@@ -159,7 +159,7 @@ fn to(
 
 /// Names as `-x` matches them, without the bit number.
 fn list_fields(out: &mut impl Write) -> std::io::Result<()> {
-    for header in Header::WIRE_ORDER {
+    for header in Header::NPRINT {
         for field in header.fields() {
             writeln!(out, "{}_0 .. {}_{}", field.name, field.name, field.bits - 1)?;
         }

@@ -18,7 +18,8 @@ const ETHERNET_BYTES: usize = 14;
 ///   the headers, the headers stay whole.
 /// * Rows without an IP header give no packet.
 /// * The link type is raw IP, or Ethernet where the layout has Ethernet columns; a row that has
-///   none of them filled then gets zero addresses and the type of its IP version.
+///   none of them filled then gets zero addresses and the type of its IP version. VLAN tags
+///   follow them where the row has some; labels and tunnels have no columns and are lost.
 /// * Row `i` is at `times_ns[i]`; rows past the end of `times_ns` take its last time, or 0.
 ///
 /// # Example
@@ -70,6 +71,7 @@ fn append(mut decoder: RowDecoder, trace: &mut Trace, matrix: &TernaryMatrix, ti
 pub struct RowDecoder {
     link_type: LinkType,
     ethernet: HeaderBytes,
+    vlan: HeaderBytes,
     /// In wire order, IP first.
     packet: [HeaderBytes; 6],
     /// The row's value plane in column order.
@@ -89,6 +91,7 @@ impl RowDecoder {
         Self {
             link_type: if ethernet { LinkType::Ethernet } else { LinkType::RawIp },
             ethernet: of((Header::Ethernet, 0)),
+            vlan: of((Header::Vlan, 0)),
             packet: [a, b, c, d, e, f],
             value: vec![0; 8 * layout.words()],
             bytes: Vec::new(),
@@ -128,6 +131,7 @@ impl RowDecoder {
                 out.extend_from_slice(&ethertype);
             }
             out.resize(start + ETHERNET_BYTES, 0);
+            self.vlan.append(present, &self.value, out);
         }
         let start = out.len();
         for header in [v4, v6].into_iter().chain(above) {

@@ -5,8 +5,8 @@
 //! packet (`tests/allocations.rs`). Bench: `encode/*`.
 
 use crate::{
-    Dissection, Header, IpVersion, Layout, LinkType, Row, RowMut, TernaryMatrix, Trace,
-    TransportKind, dissect, wireless,
+    Dissection, Header, IpVersion, Layer, Layers, Layout, LinkType, Row, RowMut, TernaryMatrix,
+    Trace, TransportKind, dissect_through, link, wireless,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -23,6 +23,19 @@ pub enum RowPolicy {
     /// As the C++ tool has it: only TCP, UDP and ICMP directly after IPv4 or IPv6, fragments
     /// other than the first read as if they began with a transport header.
     NPrint,
+    /// nPrint's rows, and those of the packets that these layers lead to.
+    Through(Layers),
+}
+
+impl RowPolicy {
+    /// The layers that are looked through.
+    pub const fn layers(self) -> Layers {
+        match self {
+            Self::EveryIpPacket => Layers::EVERY_IP_PACKET,
+            Self::NPrint => Layers::NPRINT,
+            Self::Through(layers) => layers,
+        }
+    }
 }
 
 /// Encodes every packet of `trace` that `policy` takes; the row order is the packet order.
@@ -109,12 +122,40 @@ impl RowEncoder {
     }
 }
 
-/// Whether `policy` makes a row of this packet.
+/// Whether `policy` makes a row of a packet that was dissected as the policy's
+/// [layers](RowPolicy::layers) say, or as [`dissect`](crate::dissect) does.
 pub fn takes(policy: RowPolicy, d: &Dissection<'_>) -> bool {
-    match policy {
-        RowPolicy::EveryIpPacket => true,
-        RowPolicy::NPrint => d.extensions.is_empty() && matches!(d.protocol, 6 | 17 | 1),
+    let layers = policy.layers();
+    let behind_extensions = d.version == IpVersion::V6 && !d.extensions.is_empty();
+    if behind_extensions && !layers.has(Layer::Ipv6Extensions) {
+        return false;
     }
+    match TransportKind::of(d.version, d.protocol) {
+        TransportKind::Tcp | TransportKind::Udp | TransportKind::Icmp => true,
+        TransportKind::Icmpv6 if layers.has(Layer::Icmpv6) => true,
+        _ => layers.has(Layer::OtherProtocols),
+    }
+}
+
+/// The transport header that has columns, with its bytes, and the payload behind it.
+pub(crate) fn transport_of<'a>(
+    d: &Dissection<'a>,
+    layers: Layers,
+) -> (Option<(Header, &'a [u8])>, &'a [u8]) {
+    let (mut kind, mut bytes, mut payload) = (d.kind, d.transport, d.payload);
+    if kind == TransportKind::LaterFragment && !layers.has(Layer::Fragments) {
+        // As the C++ tool has it: as if it were the first one.
+        kind = TransportKind::of(d.version, d.protocol);
+        (bytes, payload) = payload.split_at(kind.header_bytes(payload).min(payload.len()));
+    }
+    let header = match kind {
+        TransportKind::Tcp => Header::Tcp,
+        TransportKind::Udp => Header::Udp,
+        TransportKind::Icmp => Header::Icmp,
+        TransportKind::Icmpv6 if layers.has(Layer::Icmpv6) => Header::Icmp,
+        _ => return (None, payload),
+    };
+    (Some((header, bytes)), payload)
 }
 
 /// The bytes of one packet as a policy sorts them into headers.
@@ -122,6 +163,8 @@ pub(crate) struct Parts<'a> {
     /// Radiotap and 802.11, where that is the link layer.
     pub(crate) frame: Option<wireless::Frame<'a>>,
     ethernet: &'a [u8],
+    /// The VLAN tags that were looked through.
+    vlan: &'a [u8],
     /// The IP header; none where a frame is a row as a whole.
     pub(crate) network: Option<(Header, &'a [u8])>,
     /// Header and bytes, where the packet has a transport header with columns.
@@ -134,42 +177,33 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// `None` where the policy has no row for the packet.
     fn of(link_type: LinkType, packet: &'a [u8], policy: RowPolicy) -> Option<Self> {
-        if let Some(frame) = wireless::whole_frame(link_type, policy, packet) {
+        let layers = policy.layers();
+        if let Some(frame) = wireless::whole_frame(link_type, layers, packet) {
             return Some(Self {
                 frame: Some(frame),
                 ethernet: &[],
+                vlan: &[],
                 network: None,
                 transport: None,
                 payload: &[],
                 link_length: packet.len(),
             });
         }
-        let d = dissect(link_type, packet).filter(|d| takes(policy, d))?;
+        let d = dissect_through(link_type, packet, layers).filter(|d| takes(policy, d))?;
         let ip = match d.version {
             IpVersion::V4 => Header::Ipv4,
             IpVersion::V6 => Header::Ipv6,
         };
-        let (transport, payload) = match (d.kind, policy) {
-            (TransportKind::Tcp, _) => (Some((Header::Tcp, d.transport)), d.payload),
-            (TransportKind::Udp, _) => (Some((Header::Udp, d.transport)), d.payload),
-            (TransportKind::Icmp | TransportKind::Icmpv6, _) => {
-                (Some((Header::Icmp, d.transport)), d.payload)
-            }
-            (TransportKind::LaterFragment, RowPolicy::NPrint) => {
-                let (header, length) = match d.protocol {
-                    6 => (Header::Tcp, d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4))),
-                    17 => (Header::Udp, 8),
-                    _ => (Header::Icmp, 8),
-                };
-                let (bytes, rest) = d.payload.split_at(length.min(d.payload.len()));
-                (Some((header, bytes)), rest)
-            }
-            _ => (None, d.payload),
-        };
+        let (transport, payload) = transport_of(&d, layers);
         let is_radiotap = link_type == LinkType::Radiotap;
         Some(Self {
             frame: is_radiotap.then(|| wireless::Frame::of(d.link)).flatten(),
             ethernet: if link_type == LinkType::Ethernet { d.link } else { &[] },
+            vlan: if layers.has(Layer::VlanTags) {
+                link::vlan_tags(link_type, d.link)
+            } else {
+                &[]
+            },
             network: Some((ip, d.ip)),
             transport,
             payload,
@@ -189,6 +223,7 @@ impl<'a> Parts<'a> {
     fn header(&self, header: Header) -> &'a [u8] {
         match (header, self.network, self.transport) {
             (Header::Ethernet, ..) => self.ethernet,
+            (Header::Vlan, ..) => self.vlan,
             (Header::Payload, ..) => self.payload,
             (Header::Radiotap, ..) => self.frame.map_or(&[], |frame| frame.radiotap),
             (Header::Wlan, ..) => self.frame.map_or(&[], |frame| frame.wlan),

@@ -350,6 +350,15 @@ pub enum Error {
         /// What would do.
         expected: &'static str,
     },
+    /// No layer has this name.
+    #[error(
+        "{name:?} is no layer; expected one of {}",
+        crate::Layer::ALL.map(crate::Layer::name).join(", ")
+    )]
+    UnknownLayer {
+        /// The name.
+        name: String,
+    },
     /// A command line that nPrint would not take.
     #[error("nPrint argument {argument:?}: expected {expected}")]
     NprintArgument {

@@ -18,6 +18,9 @@ pub enum Header {
     Wlan,
     /// Ethernet II, 14 bytes; vacant for other link layers.
     Ethernet,
+    /// The first two VLAN tags, IEEE 802.1Q and 802.1ad, 4 bytes each; not in nPrint, and vacant
+    /// where [`Layer::VlanTags`](crate::Layer::VlanTags) is not looked through.
+    Vlan,
     /// IPv4, RFC 791: at most 60 bytes.
     Ipv4,
     /// IPv6 fixed header, RFC 8200: 40 bytes.
@@ -36,11 +39,25 @@ impl Header {
     /// The network and transport headers, in the fixed column order of nPrint.
     pub const ALL: [Self; 5] = [Self::Ipv4, Self::Ipv6, Self::Tcp, Self::Udp, Self::Icmp];
 
-    /// Everything that can have columns, in the fixed column order of nPrint.
-    pub const WIRE_ORDER: [Self; 9] = [
+    /// What nPrint has columns for, in its fixed order.
+    pub const NPRINT: [Self; 9] = [
         Self::Radiotap,
         Self::Wlan,
         Self::Ethernet,
+        Self::Ipv4,
+        Self::Ipv6,
+        Self::Tcp,
+        Self::Udp,
+        Self::Icmp,
+        Self::Payload,
+    ];
+
+    /// Everything that can have columns, in the order of the wire, which is nPrint's.
+    pub const WIRE_ORDER: [Self; 10] = [
+        Self::Radiotap,
+        Self::Wlan,
+        Self::Ethernet,
+        Self::Vlan,
         Self::Ipv4,
         Self::Ipv6,
         Self::Tcp,
@@ -55,6 +72,7 @@ impl Header {
             Self::Radiotap => "radiotap",
             Self::Wlan => "wlan",
             Self::Ethernet => "ethernet",
+            Self::Vlan => "vlan",
             Self::Payload => "payload",
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
@@ -72,6 +90,7 @@ impl Header {
             Self::Radiotap => radiotap::ALL,
             Self::Wlan => wlan::ALL,
             Self::Ethernet => ethernet::ALL,
+            Self::Vlan => vlan::ALL,
             Self::Ipv4 => ipv4::ALL,
             Self::Ipv6 => ipv6::ALL,
             Self::Tcp => tcp::ALL,
@@ -89,7 +108,7 @@ impl Header {
             Self::Payload => payload::MAX_BYTES * 8,
             Self::Ipv4 | Self::Tcp => 480,
             Self::Ipv6 => 320,
-            Self::Udp | Self::Icmp => 64,
+            Self::Vlan | Self::Udp | Self::Icmp => 64,
         }
     }
 }
@@ -305,11 +324,30 @@ header_fields! {
     ]
 }
 
+header_fields! {
+    /// Two VLAN tags behind the Ethernet addresses; the type in front of each one is the field
+    /// before it, `eth_ethertype` for the first.
+    ///
+    /// ```text
+    /// | vlan: pcp 3 | dei 1 | vid 12 | ethertype 16 | vlan2: pcp 3 | dei 1 | vid 12 | ethertype 16 |
+    /// ```
+    vlan, Header::Vlan, super::wlan::FIRST_ID + super::wlan::ALL.len(), [
+        PRIORITY "vlan_pcp" 0 + 3, "IEEE 802.1Q 9.6", "Priority code point of the outer tag.";
+        DROP_ELIGIBLE "vlan_dei" 3 + 1, "IEEE 802.1Q 9.6", "Drop eligible indicator of the outer tag.";
+        ID "vlan_vid" 4 + 12, "IEEE 802.1Q 9.6", "VLAN identifier of the outer tag.";
+        ETHERTYPE "vlan_ethertype" 16 + 16, "IEEE 802.1Q 9.4", "Type behind the outer tag.";
+        INNER_PRIORITY "vlan2_pcp" 32 + 3, "IEEE 802.1Q 9.6", "Priority code point of the inner tag.";
+        INNER_DROP_ELIGIBLE "vlan2_dei" 35 + 1, "IEEE 802.1Q 9.6", "Drop eligible indicator of the inner tag.";
+        INNER_ID "vlan2_vid" 36 + 12, "IEEE 802.1Q 9.6", "VLAN identifier of the inner tag.";
+        INNER_ETHERTYPE "vlan2_ethertype" 48 + 16, "IEEE 802.1Q 9.4", "Type behind the inner tag.";
+    ]
+}
+
 /// Payload: the bytes after the transport header.
 pub mod payload {
-    use super::{Field, Header, wlan};
+    use super::{Field, Header, vlan};
 
-    pub(crate) const ID: u8 = (wlan::FIRST_ID + wlan::ALL.len()) as u8;
+    pub(crate) const ID: u8 = (vlan::FIRST_ID + vlan::ALL.len()) as u8;
 
     /// Most payload bytes that a layout can show: a field's width in bits is 16 bits wide.
     pub const MAX_BYTES: usize = (u16::MAX >> 3) as usize;
@@ -337,8 +375,12 @@ mod tests {
     #[test]
     fn tables_cover_each_header_without_gaps() {
         let mut id = 0;
-        let link_layers_last =
-            Header::ALL.into_iter().chain([Header::Ethernet, Header::Radiotap, Header::Wlan]);
+        let link_layers_last = Header::ALL.into_iter().chain([
+            Header::Ethernet,
+            Header::Radiotap,
+            Header::Wlan,
+            Header::Vlan,
+        ]);
         for header in link_layers_last {
             let mut next = 0;
             for field in header.fields() {

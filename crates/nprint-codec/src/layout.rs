@@ -105,7 +105,7 @@ impl Layout {
         REFERENCE.clone()
     }
 
-    /// Whole headers in nPrint's fixed column order, whatever the order of `headers`, and the
+    /// Whole headers in the order of [`Header::WIRE_ORDER`], whatever that of `headers`, and the
     /// first `payload_bytes` bytes of payload last.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Layout {
         Self::from_fields(&fields.chain(payload).collect::<Vec<_>>())
     }
 
-    /// Whole headers in nPrint's fixed column order, whatever the order of `headers`;
+    /// Whole headers in the order of [`Header::WIRE_ORDER`], whatever that of `headers`;
     /// [`Header::Payload`] needs a length, see [`with_payload`](Self::with_payload).
     pub fn of_headers(headers: &[Header]) -> Self {
         let fields: Vec<Field> = Header::WIRE_ORDER
@@ -228,12 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_differ_and_stay() {
-        assert_ne!(
-            Layout::reference().fingerprint(),
-            Layout::of_headers(&Header::ALL).fingerprint()
-        );
-        assert_eq!(Layout::reference().fingerprint(), Layout::reference().fingerprint());
+    fn fingerprints_stay() {
+        // FNV-1a over nPrint's names and widths, computed apart from this crate: files hold them.
+        assert_eq!(Layout::reference().fingerprint(), 0xd8ed_a80f_7dd4_39be);
+        assert_eq!(Layout::of_headers(&Header::ALL).fingerprint(), 0x4006_c89b_d96c_8902);
     }
 
     #[test]

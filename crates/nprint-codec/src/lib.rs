@@ -11,6 +11,7 @@ mod error;
 mod field;
 mod filter;
 mod hex;
+mod layers;
 mod layout;
 mod link;
 mod matrix;
@@ -31,12 +32,15 @@ pub use csv::{
     CsvIndex, CsvOptions, CsvTable, CsvWriter, read_csv, read_csv_from, write_csv, write_matrix_csv,
 };
 pub use decode::{RowDecoder, decode, decode_into};
-pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
+pub use dissect::{Dissection, IpVersion, TransportKind, dissect, dissect_through};
 pub use encode::{RowEncoder, RowPolicy, encode, encode_into, takes};
 pub use error::{Error, Place, Result};
-pub use field::{Field, Header, ethernet, icmp, ipv4, ipv6, payload, radiotap, tcp, udp, wlan};
+pub use field::{
+    Field, Header, ethernet, icmp, ipv4, ipv6, payload, radiotap, tcp, udp, vlan, wlan,
+};
 pub use filter::PacketFilter;
 pub use hex::{HexPacket, HexReader, write_hex_csv};
+pub use layers::{Layer, Layers};
 pub use layout::{Layout, Segment};
 pub use matrix::{Cell, Row, RowMut, SoftMatrix, TernaryMatrix};
 pub use nprint_args::NprintArgs;

@@ -1,6 +1,7 @@
 //! Counts of what a capture holds: nPrint's `-S`.
 
-use crate::{IpVersion, LinkType, RowPolicy, TransportKind, dissect, takes, wireless};
+use crate::encode::transport_of;
+use crate::{Header, IpVersion, LinkType, RowPolicy, dissect_through, takes, wireless};
 use std::fmt;
 
 /// Counts of packets by header, as the C++ tool prints them with `-S`.
@@ -39,28 +40,22 @@ impl HeaderStatistics {
     /// Counts one packet.
     pub fn add(&mut self, link_type: LinkType, policy: RowPolicy, bytes: &[u8]) {
         self.packets += 1;
-        if wireless::whole_frame(link_type, policy, bytes).is_some() {
+        let layers = policy.layers();
+        if wireless::whole_frame(link_type, layers, bytes).is_some() {
             self.parsed += 1;
             return;
         }
-        let Some(d) = dissect(link_type, bytes).filter(|d| takes(policy, d)) else { return };
+        let found = dissect_through(link_type, bytes, layers).filter(|d| takes(policy, d));
+        let Some(d) = found else { return };
         self.parsed += 1;
         match d.version {
             IpVersion::V4 => self.ipv4 += 1,
             IpVersion::V6 => self.ipv6 += 1,
         }
-        let protocol = match d.kind {
-            TransportKind::Tcp => 6,
-            TransportKind::Udp => 17,
-            TransportKind::Icmp | TransportKind::Icmpv6 => 1,
-            // The C++ tool reads a transport header there.
-            TransportKind::LaterFragment if policy == RowPolicy::NPrint => d.protocol,
-            _ => 0,
-        };
-        match protocol {
-            6 => self.tcp += 1,
-            17 => self.udp += 1,
-            1 => self.icmp += 1,
+        match transport_of(&d, layers).0 {
+            Some((Header::Tcp, _)) => self.tcp += 1,
+            Some((Header::Udp, _)) => self.udp += 1,
+            Some((Header::Icmp, _)) => self.icmp += 1,
             _ => {}
         }
     }

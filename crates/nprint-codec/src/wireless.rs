@@ -5,7 +5,7 @@
 //! 802.11    | control 2 | duration 2 | receiver 6 | transmitter 6 | third 6 | sequence 2 | …
 //! ```
 
-use crate::{LinkType, RowPolicy};
+use crate::{Layer, Layers, LinkType};
 
 /// A frame split behind its radiotap header, at the length that the header states. (The C++ tool
 /// takes 56 bytes for it whatever it states.)
@@ -58,19 +58,15 @@ impl<'a> Frame<'a> {
 }
 
 /// The frame, where it is a row as a whole: the C++ tool looks for no IP header behind radiotap.
-pub(crate) fn whole_frame(
-    link_type: LinkType,
-    policy: RowPolicy,
-    bytes: &[u8],
-) -> Option<Frame<'_>> {
-    let whole = link_type == LinkType::Radiotap && policy == RowPolicy::NPrint;
+pub(crate) fn whole_frame(link_type: LinkType, layers: Layers, bytes: &[u8]) -> Option<Frame<'_>> {
+    let whole = link_type == LinkType::Radiotap && !layers.has(Layer::WirelessData);
     whole.then(|| Frame::of(bytes)).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Header, Layout, Trace, radiotap, udp, wlan};
+    use crate::{Header, Layout, RowPolicy, Trace, radiotap, udp, wlan};
     use std::sync::Arc;
 
     #[test]

@@ -3,9 +3,9 @@
 mod twin;
 
 use nprint_codec::{
-    CsvIndex, CsvOptions, Header, Layout, LinkType, RowDecoder, RowEncoder, RowPolicy,
-    TernaryMatrix, Trace, decode, decode_into, encode, encode_into, ipv4, read_csv_from, write_csv,
-    write_matrix_csv,
+    CsvIndex, CsvOptions, Header, Layer, Layers, Layout, LinkType, RowDecoder, RowEncoder,
+    RowPolicy, TernaryMatrix, Trace, decode, decode_into, encode, encode_into, ipv4, read_csv_from,
+    write_csv, write_matrix_csv,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -47,13 +47,17 @@ fn packet(sound: bool) -> impl Strategy<Value = Vec<u8>> {
 
 fn traces(sound: bool) -> impl Strategy<Value = Trace> {
     let packets = prop::collection::vec((packet(sound), any::<u32>(), any::<[u8; 12]>()), 0..8);
-    (packets, any::<bool>()).prop_map(|(packets, ethernet)| {
+    (packets, any::<bool>()).prop_map(move |(packets, ethernet)| {
         let link_type = if ethernet { LinkType::Ethernet } else { LinkType::RawIp };
         let mut trace = Trace::new(link_type);
         for (packet, time, addresses) in packets {
             let v4 = packet.first().is_some_and(|b| b >> 4 == 4);
-            let ethertype = if v4 { [8, 0] } else { [0x86, 0xdd] };
-            let frame = [&addresses[..], &ethertype, &packet].concat();
+            let ethertype: &[u8] = match (sound, addresses[0], v4) {
+                (false, 0..32, _) => &[0x81, 0, 0x20, 5, 0x86, 0xdd],
+                (_, _, true) => &[8, 0],
+                (_, _, false) => &[0x86, 0xdd],
+            };
+            let frame = [&addresses[..], ethertype, &packet].concat();
             let bytes = if ethernet { frame } else { packet };
             trace.push(1_000 * i64::from(time), &bytes, bytes.len() as u32);
         }
@@ -63,7 +67,7 @@ fn traces(sound: bool) -> impl Strategy<Value = Trace> {
 
 /// Layouts whose runs start on words, on bytes, and in another order than on the wire.
 fn layouts() -> Vec<Arc<Layout>> {
-    let every = [Header::ALL.as_slice(), &[Header::Ethernet]].concat();
+    let every = [Header::ALL.as_slice(), &[Header::Ethernet, Header::Vlan]].concat();
     let mut reversed: Vec<_> = Header::ALL.iter().flat_map(|h| h.fields()).copied().collect();
     // The options in front of the fields before them.
     reversed.reverse();
@@ -100,6 +104,12 @@ fn matrices() -> impl Strategy<Value = TernaryMatrix> {
     })
 }
 
+/// Layers of the frames, some of which have tags.
+fn layers() -> impl Strategy<Value = Layers> {
+    prop::collection::vec(prop::sample::select(&Layer::ALL[..]), 0..8)
+        .prop_map(|layers| layers.into_iter().collect())
+}
+
 fn options() -> impl Strategy<Value = CsvOptions> {
     let fill = prop_oneof![3 => Just(-1_i8), 1 => any::<i8>()];
     let max_packets = prop_oneof![Just(None), (0_usize..6).prop_map(Some)];
@@ -120,9 +130,9 @@ fn options() -> impl Strategy<Value = CsvOptions> {
 
 proptest! {
     #[test]
-    fn encoding_is_its_naive_twin(trace in traces(false)) {
+    fn encoding_is_its_naive_twin(trace in traces(false), layers in layers()) {
         for layout in layouts() {
-            for policy in [RowPolicy::EveryIpPacket, RowPolicy::NPrint] {
+            for policy in [RowPolicy::EveryIpPacket, RowPolicy::NPrint, RowPolicy::Through(layers)] {
                 let matrix = encode(&trace, &layout, policy);
                 let (present, value) = twin::matrix::encode(&trace, &layout, policy);
                 prop_assert_eq!(matrix.present_plane(), &present[..]);

@@ -5,19 +5,27 @@
 
 use flate2::{Compression, write::GzEncoder};
 use nprint_codec::{
-    CaptureReader, HexReader, PacketFilter, RowPolicy, encode, read_capture_lossy_from,
-    read_csv_from, salvage_capture_from,
+    CaptureReader, CsvOptions, Header, HexReader, Layers, Layout, NpyForm, PacketFilter, RowPolicy,
+    TernaryMatrix, decode, encode, read_capture_lossy_from, read_csv_from, read_npy,
+    salvage_capture_from, write_hex_csv, write_npy,
 };
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, System};
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::{Read, Write as _, sink};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 
 /// What reading may hold at once: the reader's buffer of 256 KiB and its double while it grows,
 /// and a few copies of the input in other forms.
 fn bound_bytes(input: usize) -> usize {
     (1 << 20) + 32 * input
+}
+
+/// What the way back may hold at once: a packet is as long as its IP header says, 64 KiB at most,
+/// and the buffer of all of them may be twice as long while it grows.
+fn bound_of_packets(rows: usize) -> usize {
+    (1 << 20) + 3 * (1 << 16) * rows
 }
 
 const MUTATIONS: usize = 10_000;
@@ -39,11 +47,11 @@ fn grew(bytes: usize) {
     reason = "an allocator that counts is unsafe by its trait, and forwards only"
 )]
 unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
         grew(layout.size());
         unsafe { System.alloc(layout) }
     }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+    unsafe fn dealloc(&self, at: *mut u8, layout: std::alloc::Layout) {
         HELD.fetch_sub(layout.size(), Relaxed);
         unsafe { System.dealloc(at, layout) }
     }
@@ -57,6 +65,7 @@ enum Kind {
     Capture,
     Csv,
     Hex,
+    Npy,
 }
 
 fn samples() -> Vec<(String, Kind, Vec<u8>)> {
@@ -88,39 +97,74 @@ fn samples() -> Vec<(String, Kind, Vec<u8>)> {
         csv.extend(format!(",17{row},5").bytes());
     }
     samples.push(("rows.csv".to_owned(), Kind::Csv, csv));
+    let packets = fs::read(golden.join("captures/07_frags.pcap")).expect("readable");
+    let (trace, _) = read_capture_lossy_from(&packets[..], "sample").expect("a capture");
+    let matrix = encode(&trace, &Layout::reference(), RowPolicy::EveryIpPacket);
+    for (name, form) in [("cells.npy", NpyForm::Cells), ("planes.npy", NpyForm::Planes)] {
+        let mut array = Vec::new();
+        write_npy(&mut array, &matrix, form).expect("memory takes everything");
+        samples.push((name.to_owned(), Kind::Npy, array));
+    }
     samples
 }
 
-/// Reads the bytes in every way there is for their kind.
-fn read(kind: Kind, bytes: &[u8]) {
+/// Every column that there is, so that every layer has cells.
+fn every_header() -> &'static Arc<Layout> {
+    static EVERY: LazyLock<Arc<Layout>> = LazyLock::new(|| {
+        Arc::new(Layout::with_payload(&Header::WIRE_ORDER, 8).expect("8 bytes fit"))
+    });
+    &EVERY
+}
+
+/// Reads the bytes in every way there is for their kind, and returns what can go back to packets.
+fn read(kind: Kind, bytes: &[u8]) -> Option<TernaryMatrix> {
     match kind {
         Kind::Capture => {
-            if let Ok((trace, _)) = read_capture_lossy_from(bytes, "damaged") {
-                let layout = nprint_codec::Layout::reference();
-                assert!(encode(&trace, &layout, RowPolicy::EveryIpPacket).rows() <= trace.len());
-            }
             if let Ok(saved) = salvage_capture_from(bytes, "damaged") {
                 assert!(saved.damage.len() <= saved.damaged_places);
             }
-        }
-        Kind::Csv => drop(read_csv_from(bytes, "damaged")),
-        Kind::Hex => {
-            if let Ok(packets) = HexReader::new(bytes, "damaged") {
-                let held: usize = packets.flatten().map(|p| 2 * p.bytes.len()).sum();
-                assert!(held <= bytes.len());
+            let (trace, _) = read_capture_lossy_from(bytes, "damaged").ok()?;
+            for policy in [RowPolicy::EveryIpPacket, RowPolicy::NPrint] {
+                let matrix = encode(&trace, &Layout::reference(), policy);
+                assert!(matrix.rows() <= trace.len());
             }
+            let matrix = encode(&trace, every_header(), RowPolicy::Through(Layers::ALL));
+            assert!(matrix.rows() <= trace.len());
+            Some(matrix)
         }
+        Kind::Csv => read_csv_from(bytes, "damaged").ok().map(|table| table.matrix),
+        Kind::Hex => {
+            let packets = HexReader::new(bytes, "damaged").ok()?;
+            let held: usize = packets.flatten().map(|p| 2 * p.bytes.len()).sum();
+            assert!(held <= bytes.len());
+            let packets = HexReader::new(bytes, "damaged").ok()?;
+            let policy = RowPolicy::Through(Layers::ALL);
+            let options = CsvOptions { policy, ..CsvOptions::default() };
+            let rows = write_hex_csv(sink(), packets, &Layout::reference(), &options, |_| {});
+            assert!(rows.expect("a sink takes everything") <= bytes.len());
+            None
+        }
+        Kind::Npy => read_npy(bytes, "damaged", &Layout::reference()).ok(),
     }
 }
 
-fn read_within_bound(name: &str, kind: Kind, bytes: &[u8]) {
+/// Does it, and fails where more than `bound` bytes are held meanwhile.
+fn within<T>(name: &str, bound: usize, action: impl FnOnce() -> T) -> T {
     let before = HELD.load(Relaxed);
     PEAK.store(before, Relaxed);
-    read(kind, bytes);
+    let result = action();
     let peak = PEAK.load(Relaxed) - before;
+    assert!(peak <= bound, "{name}: {peak} bytes, bound {bound}");
+    result
+}
+
+fn read_within_bound(name: &str, kind: Kind, bytes: &[u8]) {
     // A compressed file may be large inside: by deflate's format, a thousand times.
     let input = if bytes.starts_with(&[0x1f, 0x8b]) { 1_032 * bytes.len() } else { bytes.len() };
-    assert!(peak <= bound_bytes(input), "{name}: {peak} bytes for {} of input", bytes.len());
+    if let Some(matrix) = within(name, bound_bytes(input), || read(kind, bytes)) {
+        let trace = within(name, bound_of_packets(matrix.rows()), || decode(&matrix, &[]));
+        assert!(trace.len() <= matrix.rows());
+    }
 }
 
 /// SplitMix64, so that a failure comes again.
@@ -189,14 +233,12 @@ fn stream_within_bound(records: usize) {
     let file = file.expect("readable");
     let captured = file[32..36].try_into().map(u32::from_be_bytes).expect("4 bytes") as usize;
     let (header, record) = (&file[..24], &file[24..24 + 16 + captured]);
-    let before = HELD.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    let stream = header.chain(Again { record, at: 0, records });
-    let mut reader = CaptureReader::new(stream, "stream").expect("a capture");
-    while reader.next_packet().expect("sound").is_some() {}
-    assert_eq!(reader.packets(), records);
-    let peak = PEAK.load(Relaxed) - before;
-    assert!(peak <= (1 << 18) + (1 << 12), "{peak} bytes");
+    within("stream", (1 << 18) + (1 << 12), || {
+        let stream = header.chain(Again { record, at: 0, records });
+        let mut reader = CaptureReader::new(stream, "stream").expect("a capture");
+        while reader.next_packet().expect("sound").is_some() {}
+        assert_eq!(reader.packets(), records);
+    });
 }
 
 /// Where every eighth byte could start a block that ends far behind the file, the search for the
@@ -215,6 +257,7 @@ fn search_is_linear() {
 
 #[test]
 fn damaged_input_gives_a_result_or_an_error_in_bounded_memory() {
+    every_header();
     search_is_linear();
     stream_within_bound(1_000);
     stream_within_bound(1_000_000);

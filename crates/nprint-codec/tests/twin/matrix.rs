@@ -1,8 +1,8 @@
 //! Captures to cells and back.
 
 use nprint_codec::{
-    Cell, Header, IpVersion, Layout, LinkType, Row, RowPolicy, TernaryMatrix, Trace, TransportKind,
-    dissect, ipv4, ipv6, takes,
+    Cell, Header, IpVersion, Layer, Layout, LinkType, Row, RowPolicy, TernaryMatrix, Trace,
+    TransportKind, dissect_through, ipv4, ipv6, takes,
 };
 
 /// Planes *present* and *value*.
@@ -14,10 +14,17 @@ pub fn headers(
     bytes: &[u8],
     policy: RowPolicy,
 ) -> Option<Vec<(Header, &[u8])>> {
-    let d = dissect(link_type, bytes).filter(|d| takes(policy, d))?;
-    let mut headers = Vec::with_capacity(4);
+    let layers = policy.layers();
+    let d = dissect_through(link_type, bytes, layers).filter(|d| takes(policy, d))?;
+    let mut headers = Vec::with_capacity(5);
     if link_type == LinkType::Ethernet {
         headers.push((Header::Ethernet, d.link));
+        if layers.has(Layer::VlanTags) {
+            let is_tag =
+                |at: usize| matches!(&d.link[at..], [0x81 | 0x91, 0, ..] | [0x88, 0xa8, ..]);
+            let tags = (0..).take_while(|tag| is_tag(12 + 4 * tag)).count();
+            headers.push((Header::Vlan, &d.link[14..14 + 4 * tags]));
+        }
     }
     headers.push(match d.version {
         IpVersion::V4 => (Header::Ipv4, d.ip),
@@ -27,15 +34,21 @@ pub fn headers(
     match d.kind {
         TransportKind::Tcp => headers.push((Header::Tcp, d.transport)),
         TransportKind::Udp => headers.push((Header::Udp, d.transport)),
-        TransportKind::Icmp | TransportKind::Icmpv6 => headers.push((Header::Icmp, d.transport)),
-        TransportKind::LaterFragment if policy == RowPolicy::NPrint => {
-            let (header, length) = match d.protocol {
-                6 => (Header::Tcp, d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4))),
-                17 => (Header::Udp, 8),
-                _ => (Header::Icmp, 8),
+        TransportKind::Icmp => headers.push((Header::Icmp, d.transport)),
+        TransportKind::Icmpv6 if layers.has(Layer::Icmpv6) => {
+            headers.push((Header::Icmp, d.transport));
+        }
+        TransportKind::LaterFragment if !layers.has(Layer::Fragments) => {
+            let tcp_length = d.payload.get(12).map_or(20, |b| 4 * usize::from(b >> 4));
+            let (header, length) = match (d.protocol, d.version) {
+                (6, _) => (Some(Header::Tcp), tcp_length),
+                (17, _) => (Some(Header::Udp), 8),
+                (1, _) => (Some(Header::Icmp), 8),
+                (58, IpVersion::V6) => (layers.has(Layer::Icmpv6).then_some(Header::Icmp), 8),
+                _ => (None, 0),
             };
             let (bytes, rest) = d.payload.split_at(length.min(d.payload.len()));
-            headers.push((header, bytes));
+            headers.extend(header.map(|header| (header, bytes)));
             payload = rest;
         }
         _ => {}
@@ -100,7 +113,8 @@ pub fn decode(matrix: &TernaryMatrix, times_ns: &[i64]) -> Trace {
     for (index, row) in matrix.iter().enumerate() {
         let Some(packet) = packet_bytes(&row) else { continue };
         let link = if ethernet { link_bytes(&row) } else { Vec::new() };
-        let bytes = [link, packet].concat();
+        let tags = if ethernet { header_bytes(&row, Header::Vlan, 0) } else { Vec::new() };
+        let bytes = [link, tags, packet].concat();
         let time_ns = times_ns.get(index).or(times_ns.last()).copied().unwrap_or(0);
         trace.push(time_ns, &bytes, bytes.len() as u32);
     }
