@@ -28,7 +28,8 @@ pub use capture::{
 };
 pub use checksum::Checksum;
 pub use csv::{
-    CsvIndex, CsvOptions, CsvTable, CsvWriter, read_csv, read_csv_from, write_csv, write_matrix_csv,
+    CsvIndex, CsvOptions, CsvReader, CsvRow, CsvTable, CsvWriter, read_csv, read_csv_from,
+    write_csv, write_matrix_csv,
 };
 pub use decode::{RowDecoder, decode, decode_into};
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect};
