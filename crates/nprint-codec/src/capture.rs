@@ -11,10 +11,14 @@ mod reader;
 mod salvage;
 mod window;
 mod write;
+mod writer;
 
 pub use reader::{CaptureReader, CapturedPacket};
 pub use salvage::{Salvage, salvage_capture, salvage_capture_from};
-pub use write::{CaptureFormat, write_capture, write_capture_as, write_capture_to};
+pub use write::{
+    CaptureFormat, write_capture, write_capture_as, write_capture_to, write_capture_with,
+};
+pub use writer::CaptureWriter;
 
 use crate::{Error, Result, Selection, Trace};
 use std::fs::File;

@@ -22,9 +22,9 @@ mod trace;
 mod wireless;
 
 pub use capture::{
-    CaptureFormat, CaptureReader, CapturedPacket, Salvage, read_capture, read_capture_from,
-    read_capture_lossy, read_capture_lossy_from, salvage_capture, salvage_capture_from,
-    write_capture, write_capture_as, write_capture_to,
+    CaptureFormat, CaptureReader, CaptureWriter, CapturedPacket, Salvage, read_capture,
+    read_capture_from, read_capture_lossy, read_capture_lossy_from, salvage_capture,
+    salvage_capture_from, write_capture, write_capture_as, write_capture_to, write_capture_with,
 };
 pub use checksum::Checksum;
 pub use csv::{
