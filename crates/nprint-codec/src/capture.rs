@@ -20,7 +20,8 @@ pub use write::{
 };
 pub use writer::CaptureWriter;
 
-use crate::{Error, Result, Selection, Trace};
+use crate::encode::push_packet;
+use crate::{Error, Result, RowPolicy, Selection, TernaryMatrix, Trace};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -113,6 +114,50 @@ impl<R: Read> CaptureReader<R> {
             }
         };
         (gathered.into_trace(self), damage)
+    }
+}
+
+impl<R: Read> CaptureReader<R> {
+    /// Appends the rows of the next packets to `matrix`, at most `max_rows`, and returns their
+    /// number, 0 at the end of the file. With a matrix that is [cleared](TernaryMatrix::clear)
+    /// each time, a capture of any length becomes bit planes in the memory of one block.
+    ///
+    /// # Errors
+    /// As [`next_packet`](Self::next_packet); the rows before the damage are appended.
+    ///
+    /// # Example
+    /// ```
+    /// use nprint_codec::{
+    ///     CaptureReader, Layout, LinkType, RowPolicy, TernaryMatrix, Trace, write_capture_to,
+    /// };
+    /// let mut trace = Trace::new(LinkType::RawIp);
+    /// let udp = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    /// (0..5).for_each(|time_ns| trace.push(time_ns, &udp, 20));
+    /// let mut file = Vec::new();
+    /// write_capture_to(&mut file, &trace)?;
+    ///
+    /// let mut reader = CaptureReader::new(&file[..], "memory")?;
+    /// let (mut block, mut sizes) = (TernaryMatrix::new(Layout::reference()), Vec::new());
+    /// while reader.read_rows(&mut block, RowPolicy::default(), 3)? > 0 {
+    ///     sizes.push(block.rows());
+    ///     block.clear();
+    /// }
+    /// assert_eq!(sizes, [3, 2]);
+    /// # Ok::<(), nprint_codec::Error>(())
+    /// ```
+    pub fn read_rows(
+        &mut self,
+        matrix: &mut TernaryMatrix,
+        policy: RowPolicy,
+        max_rows: usize,
+    ) -> Result<usize> {
+        let mut rows = 0;
+        while rows < max_rows {
+            let Some(captured) = self.next_packet()? else { break };
+            let bytes = captured.packet.bytes;
+            rows += usize::from(push_packet(matrix, captured.link_type, bytes, policy));
+        }
+        Ok(rows)
     }
 }
 

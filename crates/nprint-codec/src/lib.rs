@@ -41,7 +41,7 @@ pub use hex::{HexPacket, HexReader, write_hex_csv};
 pub use layout::{Layout, Segment};
 pub use matrix::{Cell, Row, RowMut, SoftMatrix, TernaryMatrix};
 pub use nprint_args::NprintArgs;
-pub use npy::{NpyForm, read_npy, write_npy};
+pub use npy::{NpyForm, NpyReader, NpyWriter, read_npy, write_npy};
 pub use selection::{Flow, FlowKey, Selection, flows};
 pub use statistics::HeaderStatistics;
 pub use trace::{Labels, LinkType, Packet, Trace};
