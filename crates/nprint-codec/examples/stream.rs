@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p nprint-codec --example stream -- planes trace.pcap
 //! … csv trace.pcap trace.csv       … npy trace.pcap trace.npy       … pcap trace.csv back.pcap
+//! … read trace.pcap       the whole capture in memory
 //! … repeat 100 long.pcap a.pcap b.pcap …       the packets of some captures again and again
 //! ```
 //! Prints the number of rows or packets on standard error. With `time -v` around it this is how
@@ -26,12 +27,15 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["planes", capture] => planes(capture),
+        ["read", capture] => read_capture(capture).map(|trace| black_box(trace).len()),
         ["csv", capture, csv] => to_csv(capture, csv),
         ["npy", capture, npy] => to_npy(capture, npy),
         ["pcap", csv, capture] => to_pcap(csv, capture),
         ["repeat", times, capture, ref of @ ..] => repeat(times, capture, of),
         _ => {
-            eprintln!("planes CAPTURE | csv CAPTURE CSV | npy CAPTURE NPY | pcap CSV CAPTURE");
+            eprintln!(
+                "planes | read CAPTURE | csv CAPTURE CSV | npy CAPTURE NPY | pcap CSV CAPTURE"
+            );
             return ExitCode::from(2);
         }
     };
