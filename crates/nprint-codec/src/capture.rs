@@ -13,7 +13,7 @@ mod window;
 mod write;
 mod writer;
 
-pub use reader::{CaptureReader, CapturedPacket};
+pub use reader::{CaptureReader, CapturedPacket, Losses};
 pub use salvage::{Salvage, salvage_capture, salvage_capture_from};
 pub use write::{
     CaptureFormat, write_capture, write_capture_as, write_capture_to, write_capture_with,
@@ -21,7 +21,7 @@ pub use write::{
 pub use writer::CaptureWriter;
 
 use crate::encode::push_packet;
-use crate::{Error, Result, RowPolicy, Selection, TernaryMatrix, Trace};
+use crate::{Error, Result, RowPolicy, Selection, Selector, TernaryMatrix, Trace};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -102,12 +102,9 @@ impl<R: Read> CaptureReader<R> {
     /// ```
     pub fn read_selected(&mut self, selection: &Selection) -> (Trace, Option<Error>) {
         let mut gathered = Gathered::default();
-        let enough = selection.max_packets.unwrap_or(usize::MAX);
+        let mut selector = Selector::new(selection.clone());
         let damage = loop {
-            if gathered.packets() >= enough {
-                break None;
-            }
-            match gathered.take_next(self, selection) {
+            match gathered.take_next(self, &mut selector) {
                 Ok(true) => {}
                 Ok(false) => break None,
                 Err(damage) => break Some(damage),
@@ -178,22 +175,14 @@ fn open(path: &Path) -> Result<(File, String)> {
 struct Gathered(Option<Trace>);
 
 impl Gathered {
-    fn packets(&self) -> usize {
-        self.0.as_ref().map_or(0, Trace::len)
-    }
-
-    /// Looks at the next packet, takes it where `selection` does, and says whether there was one.
+    /// Takes the next packet that `selector` takes, and says whether there was one.
     fn take_next<R: Read>(
         &mut self,
         reader: &mut CaptureReader<R>,
-        selection: &Selection,
+        selector: &mut Selector,
     ) -> Result<bool> {
-        let Some(CapturedPacket { link_type, packet, .. }) = reader.next_packet()? else {
-            return Ok(false);
-        };
-        if !selection.takes(link_type, &packet) {
-            return Ok(true);
-        }
+        let Some(captured) = reader.next_selected(selector)? else { return Ok(false) };
+        let CapturedPacket { link_type, packet, .. } = captured;
         let trace = self.0.get_or_insert_with(|| Trace::new(link_type));
         if trace.link_type() == link_type {
             trace.push(packet.time_ns, packet.bytes, packet.original_length);

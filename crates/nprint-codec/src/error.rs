@@ -348,6 +348,14 @@ pub enum Error {
         /// What would do.
         expected: &'static str,
     },
+    /// A text that names no flow.
+    #[error("flow {text:?}: expected {expected}, as in 10.0.0.1_10.0.0.2_53_51202_UDP")]
+    FlowText {
+        /// The text.
+        text: String,
+        /// What would do.
+        expected: &'static str,
+    },
     /// A line of a CSV file of packets in hexadecimal digits that holds none.
     #[error("{file}, line {line}: {found}, expected {expected}")]
     HexLine {

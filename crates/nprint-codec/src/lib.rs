@@ -10,6 +10,7 @@ mod encode;
 mod error;
 mod field;
 mod filter;
+mod flow;
 mod hex;
 mod layout;
 mod link;
@@ -22,7 +23,7 @@ mod trace;
 mod wireless;
 
 pub use capture::{
-    CaptureFormat, CaptureReader, CaptureWriter, CapturedPacket, Salvage, read_capture,
+    CaptureFormat, CaptureReader, CaptureWriter, CapturedPacket, Losses, Salvage, read_capture,
     read_capture_from, read_capture_lossy, read_capture_lossy_from, salvage_capture,
     salvage_capture_from, write_capture, write_capture_as, write_capture_to, write_capture_with,
 };
@@ -37,11 +38,12 @@ pub use encode::{RowEncoder, RowPolicy, encode, encode_into, takes};
 pub use error::{Error, Place, Result};
 pub use field::{Field, Header, ethernet, icmp, ipv4, ipv6, payload, radiotap, tcp, udp, wlan};
 pub use filter::PacketFilter;
+pub use flow::{Flow, FlowKey, flows};
 pub use hex::{HexPacket, HexReader, write_hex_csv};
 pub use layout::{Layout, Segment};
 pub use matrix::{Cell, Row, RowMut, SoftMatrix, TernaryMatrix};
 pub use nprint_args::NprintArgs;
 pub use npy::{NpyForm, NpyReader, NpyWriter, read_npy, write_npy};
-pub use selection::{Flow, FlowKey, Selection, flows};
+pub use selection::{Selection, Selector};
 pub use statistics::HeaderStatistics;
 pub use trace::{Labels, LinkType, Packet, Trace};
