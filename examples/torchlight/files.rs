@@ -1,14 +1,12 @@
 //! Input and output files: `-` is standard input or output, nothing is overwritten unasked.
 
-use std::fs::File;
-use std::io::{Read, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use torchlight::artefact::write_atomic;
-use torchlight::nprint_codec::{
-    CaptureReader, Error, Selection, Trace, read_capture, read_capture_from,
-};
+use torchlight::capture_files;
+use torchlight::nprint_codec::{CaptureReader, Trace, read_capture_from};
 
 use crate::summary::Common;
 
@@ -19,52 +17,128 @@ pub fn is_dash(path: &Path) -> bool {
 
 /// Refuses to go on where something is at `path` and `--force` is not given.
 pub fn may_write(path: &Path, common: &Common) -> anyhow::Result<()> {
-    if !is_dash(path) && path.exists() && !common.force {
+    if !is_dash(path) && path.exists() && !is_special(path) && !common.force {
         bail!("{} exists; --force replaces it", path.display());
     }
     Ok(())
 }
 
-/// Writes a whole file or standard output.
-pub fn write(path: &Path, bytes: &[u8], common: &Common) -> anyhow::Result<()> {
-    if is_dash(path) {
-        return Ok(std::io::stdout().lock().write_all(bytes)?);
+/// Whether a path is a device or pipe, which is written to, not replaced.
+pub fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Whether writing ended because the reader of our output has seen enough.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut sources = error.chain().filter_map(|source| source.downcast_ref::<io::Error>());
+    sources.any(|source| source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Lets `write` fill a file, which appears as a whole, or standard output.
+pub fn fill<T>(
+    output: &Path,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    if is_dash(output) {
+        let mut out = io::stdout().lock();
+        let done = write(&mut out)?;
+        out.flush()?;
+        return Ok(done);
     }
-    may_write(path, common)?;
-    Ok(write_atomic(path, bytes)?)
+    fill_file(output, |file| write(file))
+}
+
+/// As [`fill`], for what is not written from front to back: what is no file gets it in one piece,
+/// from a temporary file.
+pub fn fill_seekable<T>(
+    output: &Path,
+    write: impl FnOnce(&mut File) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    if !is_dash(output) && !is_special(output) {
+        return fill_file(output, write);
+    }
+    let mut whole = tempfile::tempfile()?;
+    let done = write(&mut whole)?;
+    whole.rewind()?;
+    fill(output, |out| Ok(io::copy(&mut whole, out)?))?;
+    Ok(done)
+}
+
+/// A device is written to; a file is written beside its place and renamed, and there is none where
+/// `write` fails.
+fn fill_file<T>(
+    output: &Path,
+    write: impl FnOnce(&mut File) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let named = || output.display().to_string();
+    if is_special(output) {
+        let mut file = File::options().write(true).open(output).with_context(named)?;
+        return write(&mut file);
+    }
+    let mut part = output.as_os_str().to_owned();
+    part.push(format!(".{}.part", std::process::id()));
+    let part = PathBuf::from(part);
+    let mut file = File::create(&part).with_context(named)?;
+    let written = write(&mut file).and_then(|done| {
+        file.sync_all().with_context(named)?;
+        fs::rename(&part, output).with_context(named)?;
+        Ok(done)
+    });
+    if written.is_err() {
+        // The error of the writing is the one to report.
+        let _ = fs::remove_file(&part);
+    }
+    written
+}
+
+/// Opens a file or standard input.
+pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+    if is_dash(path) {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    Ok(Box::new(File::open(path).with_context(|| path.display().to_string())?))
 }
 
 /// Reads a whole file or standard input.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if is_dash(path) {
-        std::io::stdin().lock().read_to_end(&mut bytes)?;
-    } else {
-        let mut file = File::open(path).with_context(|| path.display().to_string())?;
-        file.read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
-    }
+    open(path)?.read_to_end(&mut bytes).with_context(|| shown(path))?;
     Ok(bytes)
+}
+
+/// Writes a whole file or standard output.
+pub fn write(path: &Path, bytes: &[u8], common: &Common) -> anyhow::Result<()> {
+    may_write(path, common)?;
+    fill(path, |out| Ok(out.write_all(bytes)?))
 }
 
 /// Reads a capture from a file or standard input.
 pub fn capture(path: &Path) -> anyhow::Result<Trace> {
-    if is_dash(path) {
-        return Ok(read_capture_from(std::io::stdin().lock(), "standard input")?);
-    }
-    Ok(read_capture(path)?)
+    Ok(read_capture_from(open(path)?, &shown(path))?)
 }
 
-/// Reads the packets that are asked for, as far as the capture can be read, and what was wrong
-/// behind that.
-pub fn capture_selected(
-    path: &Path,
-    selection: &Selection,
-) -> anyhow::Result<(Trace, Option<Error>)> {
-    if is_dash(path) {
-        let mut reader = CaptureReader::new(std::io::stdin().lock(), "standard input")?;
-        return Ok(reader.read_selected(selection));
+/// The packets of a file or of standard input, one after the other.
+pub fn packets(path: &Path) -> anyhow::Result<CaptureReader<Box<dyn Read>>> {
+    Ok(CaptureReader::new(open(path)?, &shown(path))?)
+}
+
+/// Captures as they are named, a folder standing for those in it, sorted.
+pub fn captures(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut captures = Vec::new();
+    for path in named {
+        if path.is_dir() {
+            captures.extend(capture_files(path)?);
+        } else {
+            captures.push(path.clone());
+        }
     }
-    Ok(CaptureReader::open(path)?.read_selected(selection))
+    if captures.is_empty() {
+        bail!(
+            "no captures in {}",
+            named.iter().map(|path| shown(path)).collect::<Vec<_>>().join(", ")
+        );
+    }
+    Ok(captures)
 }
 
 /// A path for people.

@@ -8,6 +8,7 @@ mod bars;
 mod columns;
 mod commands;
 mod files;
+mod moment;
 mod nprint;
 mod summary;
 
@@ -49,16 +50,14 @@ fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => return code,
         Err(error) => error,
     };
-    match error.downcast_ref::<std::io::Error>() {
+    if files::is_broken_pipe(&error) {
         // The reader of our output has seen enough.
-        Some(source) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        _ => {
-            eprintln!("torchlight: {error:#}");
-            match error.downcast_ref() {
-                Some(Error::Stopped { .. }) => ExitCode::from(STOPPED),
-                _ => ExitCode::from(NOTHING_DONE),
-            }
-        }
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("torchlight: {error:#}");
+    match error.downcast_ref() {
+        Some(Error::Stopped { .. }) => ExitCode::from(STOPPED),
+        _ => ExitCode::from(NOTHING_DONE),
     }
 }
 

@@ -1,19 +1,18 @@
 //! `nprint`: the C++ tool's command line.
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufReader, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use torchlight::artefact::write_atomic;
 use torchlight::nprint_codec::{
-    CsvOptions, Header, HeaderStatistics, HexReader, Layout, NprintArgs, PacketFilter, Selection,
-    Trace, decode, read_csv, read_csv_from, write_capture, write_csv, write_hex_csv,
+    CaptureFormat, CsvOptions, CsvReader, CsvWriter, Header, HeaderStatistics, HexReader, Layout,
+    NprintArgs, PacketFilter, RowDecoder, Selection, Selector, write_capture_with, write_hex_csv,
 };
 
 use crate::columns::NamePattern;
-use crate::files::{self, is_dash};
+use crate::files;
 
 const HELP: &str = "\
 torchlight nprint: drop-in for nPrint 1.2.1, as far as its output is right
@@ -85,10 +84,26 @@ fn forward(
 ) -> anyhow::Result<ExitCode> {
     let (layout, options) = columns(args)?;
     let selection = Selection { filter, max_packets: options.max_packets, ..Selection::default() };
-    let (trace, damage) = files::capture_selected(capture, &selection)?;
-    to(output, |out| Ok(write_csv(out, &trace, &layout, &options).map(drop)?))?;
+    let mut packets = files::packets(capture)?;
+    let (mut selector, mut counts) = (Selector::new(selection), HeaderStatistics::default());
+    let damage = to(output, |out| {
+        let mut csv = CsvWriter::new(out, &layout, &options)?;
+        let damage = loop {
+            let captured = match packets.next_selected(&mut selector) {
+                Ok(Some(captured)) => captured,
+                Ok(None) => break None,
+                Err(damage) => break Some(damage),
+            };
+            csv.write_packet(captured.link_type, &captured.packet)?;
+            if args.stats {
+                counts.add(captured.link_type, options.policy, captured.packet.bytes);
+            }
+        };
+        csv.finish()?;
+        Ok(damage)
+    })?;
     if args.stats {
-        eprint!("{}", statistics(&trace, &options));
+        eprint!("{counts}");
     }
     Ok(damage.map_or(ExitCode::SUCCESS, |damage| {
         eprintln!("torchlight nprint: {damage}");
@@ -96,21 +111,9 @@ fn forward(
     }))
 }
 
-fn statistics(trace: &Trace, options: &CsvOptions) -> HeaderStatistics {
-    let mut counts = HeaderStatistics::default();
-    trace.iter().for_each(|p| counts.add(trace.link_type(), options.policy, p.bytes));
-    counts
-}
-
 fn hexadecimal(args: &NprintArgs, csv: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
     let (layout, options) = columns(args)?;
-    let reader: Box<dyn BufRead> = if is_dash(csv) {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let file = std::fs::File::open(csv).with_context(|| csv.display().to_string())?;
-        Box::new(BufReader::new(file))
-    };
-    let packets = HexReader::new(reader, &files::shown(csv))?;
+    let packets = HexReader::new(BufReader::new(files::open(csv)?), &files::shown(csv))?;
     let mut damaged = false;
     to(output, |out| {
         let left_out = |error| {
@@ -123,14 +126,15 @@ fn hexadecimal(args: &NprintArgs, csv: &Path, output: Option<&Path>) -> anyhow::
 }
 
 fn reverse(csv: &Path, output: &Path) -> anyhow::Result<ExitCode> {
-    let table = if is_dash(csv) {
-        read_csv_from(std::io::stdin().lock(), "standard input")?
-    } else {
-        read_csv(csv)?
-    };
-    let trace = decode(&table.matrix, table.times_ns.as_deref().unwrap_or_default());
-    write_capture(output, &trace)?;
-    Ok(ExitCode::SUCCESS)
+    let mut rows = CsvReader::new(files::open(csv)?, &files::shown(csv))?;
+    let mut decoder = RowDecoder::new(rows.layout());
+    let (link_type, format) = (decoder.link_type(), CaptureFormat::of_path(output));
+    write_capture_with(output, link_type, format, |capture| {
+        while let Some(row) = rows.next_row()? {
+            capture.write_row(&mut decoder, &row.row, row.time_ns)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn columns(args: &NprintArgs) -> anyhow::Result<(Arc<Layout>, CsvOptions)> {
@@ -143,18 +147,11 @@ fn columns(args: &NprintArgs) -> anyhow::Result<(Arc<Layout>, CsvOptions)> {
 }
 
 /// Lets `write` fill a file, which appears as a whole, or standard output.
-fn to(
+fn to<T>(
     output: Option<&Path>,
-    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    if let Some(path) = output {
-        let mut bytes = Vec::new();
-        write(&mut bytes)?;
-        return Ok(write_atomic(path, &bytes)?);
-    }
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    write(&mut out)?;
-    Ok(out.flush()?)
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    files::fill(output.unwrap_or(Path::new("-")), write)
 }
 
 /// Names as `-x` matches them, without the bit number.

@@ -11,12 +11,17 @@ mod reader;
 mod salvage;
 mod window;
 mod write;
+mod writer;
 
-pub use reader::{CaptureReader, CapturedPacket};
+pub use reader::{CaptureReader, CapturedPacket, Losses};
 pub use salvage::{Salvage, salvage_capture, salvage_capture_from};
-pub use write::{CaptureFormat, write_capture, write_capture_as, write_capture_to};
+pub use write::{
+    CaptureFormat, write_capture, write_capture_as, write_capture_to, write_capture_with,
+};
+pub use writer::CaptureWriter;
 
-use crate::{Error, Result, Selection, Trace};
+use crate::encode::push_packet;
+use crate::{Error, Result, RowPolicy, Selection, Selector, TernaryMatrix, Trace};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -97,18 +102,59 @@ impl<R: Read> CaptureReader<R> {
     /// ```
     pub fn read_selected(&mut self, selection: &Selection) -> (Trace, Option<Error>) {
         let mut gathered = Gathered::default();
-        let enough = selection.max_packets.unwrap_or(usize::MAX);
+        let mut selector = Selector::new(selection.clone());
         let damage = loop {
-            if gathered.packets() >= enough {
-                break None;
-            }
-            match gathered.take_next(self, selection) {
+            match gathered.take_next(self, &mut selector) {
                 Ok(true) => {}
                 Ok(false) => break None,
                 Err(damage) => break Some(damage),
             }
         };
         (gathered.into_trace(self), damage)
+    }
+}
+
+impl<R: Read> CaptureReader<R> {
+    /// Appends the rows of the next packets to `matrix`, at most `max_rows`, and returns their
+    /// number, 0 at the end of the file. With a matrix that is [cleared](TernaryMatrix::clear)
+    /// each time, a capture of any length becomes bit planes in the memory of one block.
+    ///
+    /// # Errors
+    /// As [`next_packet`](Self::next_packet); the rows before the damage are appended.
+    ///
+    /// # Example
+    /// ```
+    /// use nprint_codec::{
+    ///     CaptureReader, Layout, LinkType, RowPolicy, TernaryMatrix, Trace, write_capture_to,
+    /// };
+    /// let mut trace = Trace::new(LinkType::RawIp);
+    /// let udp = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    /// (0..5).for_each(|time_ns| trace.push(time_ns, &udp, 20));
+    /// let mut file = Vec::new();
+    /// write_capture_to(&mut file, &trace)?;
+    ///
+    /// let mut reader = CaptureReader::new(&file[..], "memory")?;
+    /// let (mut block, mut sizes) = (TernaryMatrix::new(Layout::reference()), Vec::new());
+    /// while reader.read_rows(&mut block, RowPolicy::default(), 3)? > 0 {
+    ///     sizes.push(block.rows());
+    ///     block.clear();
+    /// }
+    /// assert_eq!(sizes, [3, 2]);
+    /// # Ok::<(), nprint_codec::Error>(())
+    /// ```
+    pub fn read_rows(
+        &mut self,
+        matrix: &mut TernaryMatrix,
+        policy: RowPolicy,
+        max_rows: usize,
+    ) -> Result<usize> {
+        let mut rows = 0;
+        while rows < max_rows {
+            let Some(captured) = self.next_packet()? else { break };
+            let bytes = captured.packet.bytes;
+            rows += usize::from(push_packet(matrix, captured.link_type, bytes, policy));
+        }
+        Ok(rows)
     }
 }
 
@@ -129,22 +175,14 @@ fn open(path: &Path) -> Result<(File, String)> {
 struct Gathered(Option<Trace>);
 
 impl Gathered {
-    fn packets(&self) -> usize {
-        self.0.as_ref().map_or(0, Trace::len)
-    }
-
-    /// Looks at the next packet, takes it where `selection` does, and says whether there was one.
+    /// Takes the next packet that `selector` takes, and says whether there was one.
     fn take_next<R: Read>(
         &mut self,
         reader: &mut CaptureReader<R>,
-        selection: &Selection,
+        selector: &mut Selector,
     ) -> Result<bool> {
-        let Some(CapturedPacket { link_type, packet, .. }) = reader.next_packet()? else {
-            return Ok(false);
-        };
-        if !selection.takes(link_type, &packet) {
-            return Ok(true);
-        }
+        let Some(captured) = reader.next_selected(selector)? else { return Ok(false) };
+        let CapturedPacket { link_type, packet, .. } = captured;
         let trace = self.0.get_or_insert_with(|| Trace::new(link_type));
         if trace.link_type() == link_type {
             trace.push(packet.time_ns, packet.bytes, packet.original_length);

@@ -15,7 +15,7 @@ mod source;
 mod write;
 
 pub use index::CsvIndex;
-pub use read::{CsvTable, read_csv, read_csv_from};
+pub use read::{CsvReader, CsvRow, CsvTable, read_csv, read_csv_from};
 pub use write::{CsvWriter, write_csv, write_matrix_csv};
 
 use crate::{Layout, RowPolicy};

@@ -52,7 +52,9 @@ pub fn decode_into(trace: &mut Trace, matrix: &TernaryMatrix, times_ns: &[i64]) 
 fn append(mut decoder: RowDecoder, trace: &mut Trace, matrix: &TernaryMatrix, times_ns: &[i64]) {
     for (index, row) in matrix.iter().enumerate() {
         let time_ns = times_ns.get(index).or(times_ns.last()).copied().unwrap_or(0);
-        trace.push_with(time_ns, |buffer| decoder.append(&row, buffer));
+        if let Some((headers, zeros)) = decoder.headers(&row) {
+            trace.push_padded(time_ns, headers, zeros);
+        }
     }
 }
 
@@ -74,10 +76,15 @@ pub struct RowDecoder {
     vlan: HeaderBytes,
     /// In wire order, IP first.
     packet: [HeaderBytes; 6],
-    /// The row's value plane in column order.
+    /// The row's value plane in column order, and [`COPY_BYTES`] more.
     value: Vec<u8>,
+    /// Room for every header, and [`COPY_BYTES`] more.
     bytes: Vec<u8>,
 }
+
+/// Runs of columns up to this length are copied as this many bytes: what is too much is
+/// overwritten by the next copy. All but payload have it. Units: bytes.
+const COPY_BYTES: usize = 64;
 
 impl RowDecoder {
     /// A decoder of rows of one layout.
@@ -88,13 +95,16 @@ impl RowDecoder {
         let of = |(header, fixed)| HeaderBytes::new(layout, header, fixed);
         let [a, b, c] = sizes.map(of);
         let [d, e, f] = more.map(of);
+        let packet = [a, b, c, d, e, f];
+        let vlan = of((Header::Vlan, 0));
+        let headers: usize = packet.iter().chain([&vlan]).map(HeaderBytes::max_bytes).sum();
         Self {
             link_type: if ethernet { LinkType::Ethernet } else { LinkType::RawIp },
             ethernet: of((Header::Ethernet, 0)),
-            vlan: of((Header::Vlan, 0)),
-            packet: [a, b, c, d, e, f],
-            value: vec![0; 8 * layout.words()],
-            bytes: Vec::new(),
+            vlan,
+            packet,
+            value: vec![0; 8 * layout.words() + COPY_BYTES],
+            bytes: vec![0; ETHERNET_BYTES + headers + COPY_BYTES],
         }
     }
 
@@ -108,48 +118,56 @@ impl RowDecoder {
     /// # Panics
     /// When the row is shorter than the decoder's layout, as slices do.
     pub fn decode(&mut self, row: &Row<'_>) -> Option<&[u8]> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        let is_packet = self.append(row, &mut bytes);
-        self.bytes = bytes;
-        is_packet.then_some(&self.bytes)
+        let (headers, zeros) = self.headers(row)?;
+        let (start, end) = (headers.len(), headers.len() + zeros);
+        if end > self.bytes.len() {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[start..end].fill(0);
+        Some(&self.bytes[..end])
     }
 
-    /// Appends the packet of `row`, and returns whether it has one.
-    fn append(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> bool {
+    /// The headers of a row's packet, and the number of zeros behind them; `None` where it has no
+    /// packet.
+    pub(crate) fn headers(&mut self, row: &Row<'_>) -> Option<(&[u8], usize)> {
         let present = row.present_words();
-        let [v4, v6, above @ ..] = &self.packet;
-        if !v4.is_present(present) && !v6.is_present(present) {
-            return false;
-        }
         copy_bytes(row.value_words(), &mut self.value);
+        let (value, out) = (&self.value[..], &mut self.bytes[..]);
+        let mut start = 0;
+        let mut has_ethernet = false;
         if self.link_type == LinkType::Ethernet {
-            let start = out.len();
-            if self.ethernet.append(present, &self.value, out) == 0 {
-                let ethertype = if v4.is_present(present) { [0x08, 0x00] } else { [0x86, 0xdd] };
-                out.extend_from_slice(&[0; 12]);
-                out.extend_from_slice(&ethertype);
-            }
-            out.resize(start + ETHERNET_BYTES, 0);
-            self.vlan.append(present, &self.value, out);
+            let length = self.ethernet.write(present, value, out);
+            has_ethernet = length != 0;
+            out[length..ETHERNET_BYTES].fill(0);
+            start = ETHERNET_BYTES + self.vlan.write(present, value, &mut out[ETHERNET_BYTES..]);
         }
-        let start = out.len();
-        for header in [v4, v6].into_iter().chain(above) {
-            header.append(present, &self.value, out);
+        let [v4, v6, above @ ..] = &self.packet;
+        let v4 = v4.write(present, value, &mut out[start..]);
+        let v6 = v6.write(present, value, &mut out[start + v4..]);
+        if v4 + v6 == 0 {
+            return None;
+        }
+        if self.link_type == LinkType::Ethernet && !has_ethernet {
+            let ethertype = if v4 != 0 { [0x08, 0x00] } else { [0x86, 0xdd] };
+            out[ETHERNET_BYTES - 2..ETHERNET_BYTES].copy_from_slice(&ethertype);
+        }
+        let mut end = start + v4 + v6;
+        for header in above {
+            end += header.write(present, value, &mut out[end..]);
         }
         let total = match (row.get(ipv4::TOTAL_LENGTH), row.get(ipv6::PAYLOAD_LENGTH)) {
             (Some(total), _) => total as usize,
             (None, Some(payload)) => 40 + payload as usize,
             (None, None) => 0,
         };
-        out.resize(out.len().max(start + total), 0);
-        true
+        Some((&self.bytes[..end], (start + total).saturating_sub(end)))
     }
 }
 
 /// Where the bytes of one header lie in a row.
 #[derive(Debug, Clone)]
 struct HeaderBytes {
+    /// In the order of the header's bytes.
     segments: Vec<Segment>,
     /// By the length that the row shows: the length with the bytes that the layout lacks, which
     /// count as zeros where the bytes before them are present.
@@ -158,8 +176,9 @@ struct HeaderBytes {
 
 impl HeaderBytes {
     fn new(layout: &Layout, header: Header, fixed: usize) -> Self {
-        let segments: Vec<Segment> =
+        let mut segments: Vec<Segment> =
             layout.segments().iter().filter(|s| s.header == header).copied().collect();
+        segments.sort_by_key(|s| s.header_offset_bytes);
         let covered = |at: usize| {
             segments.iter().any(|s| {
                 (s.header_offset_bytes..s.header_offset_bytes + s.length_bytes).contains(&at)
@@ -173,34 +192,32 @@ impl HeaderBytes {
         Self { segments, completed }
     }
 
-    fn is_present(&self, present: &[u64]) -> bool {
-        self.segments.iter().any(|s| used_bytes(present, s.column >> 3, s.length_bytes) != 0)
+    fn max_bytes(&self) -> usize {
+        let end = self.segments.last().map_or(0, |s| s.header_offset_bytes + s.length_bytes);
+        end.max(self.completed.len())
     }
 
-    /// Appends the header up to its last byte that has a present cell, and returns its length.
+    /// Writes the header up to its last byte that has a present cell to the start of `out`, and
+    /// returns its length; what lies behind it is undefined.
     #[inline]
-    fn append(&self, present: &[u64], value: &[u8], out: &mut Vec<u8>) -> usize {
-        let start = out.len();
+    fn write(&self, present: &[u64], value: &[u8], out: &mut [u8]) -> usize {
+        let mut length = 0;
         for s in &self.segments {
             let used = used_bytes(present, s.column >> 3, s.length_bytes);
-            if used != 0 {
-                let from = s.column >> 3;
-                let at = start + s.header_offset_bytes;
-                if at > out.len() {
-                    out.resize(at, 0);
-                }
-                if at == out.len() {
-                    out.extend_from_slice(&value[from..from + used]);
-                } else {
-                    // The layout has the runs of this header in another order.
-                    out.resize(out.len().max(at + used), 0);
-                    out[at..at + used].copy_from_slice(&value[from..from + used]);
-                }
+            if used == 0 {
+                continue;
             }
+            let (from, at) = (s.column >> 3, s.header_offset_bytes);
+            out[length..at].fill(0);
+            let (value, out) = (&value[from..], &mut out[at..]);
+            match (value.first_chunk::<COPY_BYTES>(), out.first_chunk_mut::<COPY_BYTES>()) {
+                (Some(value), Some(out)) if used <= COPY_BYTES => *out = *value,
+                _ => out[..used].copy_from_slice(&value[..used]),
+            }
+            length = at + used;
         }
-        let length = out.len() - start;
         let completed = self.completed.get(length).copied().unwrap_or(length);
-        out.resize(start + completed, 0);
+        out[length..completed].fill(0);
         completed
     }
 }

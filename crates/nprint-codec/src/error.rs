@@ -307,6 +307,16 @@ pub enum Error {
         /// Cells of this line.
         found: usize,
     },
+    /// A line of a CSV file that does not end.
+    #[error("{file}, line {line}: no line end within {limit_bytes} bytes; this is no nPrint CSV")]
+    CsvLineTooLong {
+        /// Path or other name of the file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The longest line that is read. Units: bytes.
+        limit_bytes: usize,
+    },
     /// A CSV cell that is no bit.
     #[error("{file}, line {line}, column {column} ({name}): {found:?}, expected {expected}")]
     CsvCell {
@@ -335,6 +345,14 @@ pub enum Error {
         column: usize,
         /// The word there; empty at the end.
         found: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// A text that names no flow.
+    #[error("flow {text:?}: expected {expected}, as in 10.0.0.1_10.0.0.2_53_51202_UDP")]
+    FlowText {
+        /// The text.
+        text: String,
         /// What would do.
         expected: &'static str,
     },

@@ -5,10 +5,7 @@
 //! 192.0.2.1, 60  , 4500003c…  , …        the third cell is the packet
 //! ```
 
-use crate::encode::push_packet;
-use crate::{
-    CsvIndex, CsvOptions, Error, Layout, LinkType, Result, TernaryMatrix, write_matrix_csv,
-};
+use crate::{CsvIndex, CsvOptions, CsvWriter, Error, Layout, LinkType, Result};
 use std::io::{BufRead, Read, Write};
 use std::sync::Arc;
 
@@ -16,8 +13,6 @@ use std::sync::Arc;
 const DATA_COLUMN: usize = 2;
 /// No line is longer: 64 KiB of packet are 128 Ki digits, and the rest is for the other cells.
 const MAX_LINE_BYTES: usize = 1 << 20;
-/// Rows that are turned into text at once.
-const BATCH_ROWS: usize = 256;
 
 /// One packet of a [`HexReader`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,16 +174,23 @@ fn link_type_of(bytes: &[u8]) -> LinkType {
 /// # Errors
 /// [`Error::Io`].
 pub fn write_hex_csv<R: BufRead>(
-    mut writer: impl Write,
+    writer: impl Write,
     packets: HexReader<R>,
     layout: &Arc<Layout>,
     options: &CsvOptions,
     mut left_out: impl FnMut(Error),
 ) -> Result<usize> {
-    let (file, policy) = (packets.file.clone(), options.policy);
-    let mut batch = Batch::new(packets.header.clone(), options);
-    let mut matrix = TernaryMatrix::new(layout.clone());
-    for packet in packets.take(options.max_packets.unwrap_or(usize::MAX)) {
+    let file = packets.file.clone();
+    let most = options.max_packets.unwrap_or(usize::MAX);
+    let options = CsvOptions {
+        index: CsvIndex::None,
+        relative_time: false,
+        absolute_time: false,
+        max_packets: None,
+        ..options.clone()
+    };
+    let mut csv = CsvWriter::with_prefix(writer, layout, &options, &packets.header)?;
+    for packet in packets.take(most) {
         let packet = match packet {
             Ok(packet) => packet,
             Err(error @ Error::Io { .. }) => return Err(error),
@@ -197,64 +199,14 @@ pub fn write_hex_csv<R: BufRead>(
                 continue;
             }
         };
-        if !push_packet(&mut matrix, packet.link_type, &packet.bytes, policy) {
-            let (found, line) = ("a packet without a row".to_owned(), packet.line);
+        if !csv.write_prefixed(&packet.text, packet.link_type, &packet.bytes)? {
+            let (file, line) = (file.clone(), packet.line);
+            let found = "a packet without a row".to_owned();
             let expected = "TCP, UDP or ICMP in IPv4 or IPv6";
-            left_out(Error::HexLine { file: file.clone(), line, found, expected });
-            continue;
-        }
-        batch.texts.push(packet.text);
-        if matrix.rows() == BATCH_ROWS {
-            batch.write(&mut writer, &mut matrix)?;
+            left_out(Error::HexLine { file, line, found, expected });
         }
     }
-    batch.write(&mut writer, &mut matrix)?;
-    Ok(batch.rows)
-}
-
-/// Lines that wait for their bits.
-struct Batch {
-    texts: Vec<String>,
-    options: CsvOptions,
-    /// Whether the header line is still among `texts`.
-    with_header: bool,
-    rows: usize,
-}
-
-impl Batch {
-    fn new(header: String, options: &CsvOptions) -> Self {
-        let options = CsvOptions {
-            index: CsvIndex::None,
-            relative_time: false,
-            absolute_time: false,
-            max_packets: None,
-            ..options.clone()
-        };
-        Self { texts: vec![header], options, with_header: true, rows: 0 }
-    }
-
-    fn write(&mut self, writer: &mut impl Write, matrix: &mut TernaryMatrix) -> Result<()> {
-        let mut bits = Vec::new();
-        write_matrix_csv(&mut bits, matrix, &[], &self.options)?;
-        let lines = bits.split(|byte| *byte == b'\n').skip(usize::from(!self.with_header));
-        let mut out =
-            Vec::with_capacity(bits.len() + self.texts.iter().map(String::len).sum::<usize>());
-        for (text, bits) in self.texts.iter().zip(lines) {
-            out.extend(text.as_bytes());
-            if !bits.is_empty() {
-                out.push(b',');
-            }
-            out.extend(bits);
-            out.push(b'\n');
-        }
-        let failed = |source| Error::Io { action: "write", file: "CSV".to_owned(), source };
-        writer.write_all(&out).map_err(failed)?;
-        self.rows += matrix.rows();
-        self.texts.clear();
-        self.with_header = false;
-        matrix.truncate(0);
-        Ok(())
-    }
+    csv.finish()
 }
 
 #[cfg(test)]

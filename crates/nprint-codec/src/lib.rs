@@ -10,6 +10,7 @@ mod encode;
 mod error;
 mod field;
 mod filter;
+mod flow;
 mod hex;
 mod layers;
 mod layout;
@@ -23,13 +24,14 @@ mod trace;
 mod wireless;
 
 pub use capture::{
-    CaptureFormat, CaptureReader, CapturedPacket, Salvage, read_capture, read_capture_from,
-    read_capture_lossy, read_capture_lossy_from, salvage_capture, salvage_capture_from,
-    write_capture, write_capture_as, write_capture_to,
+    CaptureFormat, CaptureReader, CaptureWriter, CapturedPacket, Losses, Salvage, read_capture,
+    read_capture_from, read_capture_lossy, read_capture_lossy_from, salvage_capture,
+    salvage_capture_from, write_capture, write_capture_as, write_capture_to, write_capture_with,
 };
 pub use checksum::Checksum;
 pub use csv::{
-    CsvIndex, CsvOptions, CsvTable, CsvWriter, read_csv, read_csv_from, write_csv, write_matrix_csv,
+    CsvIndex, CsvOptions, CsvReader, CsvRow, CsvTable, CsvWriter, read_csv, read_csv_from,
+    write_csv, write_matrix_csv,
 };
 pub use decode::{RowDecoder, decode, decode_into};
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect, dissect_through};
@@ -39,12 +41,13 @@ pub use field::{
     Field, Header, ethernet, icmp, ipv4, ipv6, payload, radiotap, tcp, udp, vlan, wlan,
 };
 pub use filter::PacketFilter;
+pub use flow::{Flow, FlowKey, flows};
 pub use hex::{HexPacket, HexReader, write_hex_csv};
 pub use layers::{Layer, Layers};
 pub use layout::{Layout, Segment};
 pub use matrix::{Cell, Row, RowMut, SoftMatrix, TernaryMatrix};
 pub use nprint_args::NprintArgs;
-pub use npy::{NpyForm, read_npy, write_npy};
-pub use selection::{Flow, FlowKey, Selection, flows};
+pub use npy::{NpyForm, NpyReader, NpyWriter, read_npy, write_npy};
+pub use selection::{Selection, Selector};
 pub use statistics::HeaderStatistics;
 pub use trace::{Labels, LinkType, Packet, Trace};

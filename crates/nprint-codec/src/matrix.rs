@@ -136,6 +136,18 @@ impl TernaryMatrix {
         self.row_mut(self.rows - 1)
     }
 
+    /// Appends a copy of a row of the same layout.
+    ///
+    /// # Panics
+    /// When the row has another number of words.
+    pub fn push_row(&mut self, row: &Row<'_>) {
+        let words = self.layout.words();
+        assert_eq!(row.present.len(), words, "a row of another layout");
+        self.rows += 1;
+        self.present.extend_from_slice(row.present);
+        self.value.extend_from_slice(row.value);
+    }
+
     /// Makes room for `rows` more rows, so that appending them allocates nothing.
     pub fn reserve(&mut self, rows: usize) {
         let words = rows * self.layout.words();
@@ -183,6 +195,12 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// A row over planes of the layout's number of words each, in which value is 0 where present
+    /// is, and bits past the width are 0.
+    pub(crate) fn new(layout: &'a Layout, present: &'a [u64], value: &'a [u64]) -> Self {
+        Self { layout, present, value }
+    }
+
     /// The columns.
     pub fn layout(&self) -> &'a Layout {
         self.layout

@@ -1,11 +1,8 @@
-//! Which packets of a capture to keep, and which belong together.
+//! Which packets of a capture to keep.
 
-use crate::filter::{addresses, ports};
-use crate::{Dissection, LinkType, Packet, PacketFilter, Trace, dissect};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use crate::{FlowKey, LinkType, Packet, PacketFilter, Trace, dissect};
 
-/// Which packets of a capture to keep: a filter, a time window, a number, in this order.
+/// Which packets of a capture to keep: a time window, a filter, a flow, a number, in this order.
 ///
 /// # Example
 /// ```
@@ -32,119 +29,90 @@ pub struct Selection {
     pub from_ns: Option<i64>,
     /// Only packets before this time. Units: nanoseconds since 1970.
     pub until_ns: Option<i64>,
+    /// Only packets of this 5-tuple, in both directions; default all.
+    pub flow: Option<FlowKey>,
+    /// Of [`flow`](Self::flow) only the packets before the first pause longer than this: the first
+    /// of the [`flows`](crate::flows) with that key. Units: nanoseconds.
+    pub flow_timeout_ns: Option<i64>,
     /// Only the first so many of the packets that the rest takes; default all.
     pub max_packets: Option<usize>,
 }
 
 impl Selection {
-    /// Whether filter and window take this packet.
+    /// Whether window, filter and 5-tuple take this packet.
     pub fn takes(&self, link_type: LinkType, packet: &Packet<'_>) -> bool {
         self.from_ns.is_none_or(|from| packet.time_ns >= from)
             && self.until_ns.is_none_or(|until| packet.time_ns < until)
             && self.filter.as_ref().is_none_or(|filter| filter.matches(link_type, packet))
+            && self.flow.is_none_or(|flow| {
+                let dissected = dissect(link_type, packet.bytes);
+                dissected.as_ref().and_then(FlowKey::of).is_some_and(|(key, _)| key == flow)
+            })
     }
 
     /// The packets that are taken.
     pub fn apply(&self, trace: &Trace) -> Trace {
         let link_type = trace.link_type();
-        let mut kept = Trace::new(link_type);
-        let taken = trace.iter().filter(|packet| self.takes(link_type, packet));
-        for packet in taken.take(self.max_packets.unwrap_or(usize::MAX)) {
-            kept.push(packet.time_ns, packet.bytes, packet.original_length);
+        let (mut kept, mut selector) = (Trace::new(link_type), Selector::new(self.clone()));
+        for packet in trace.iter() {
+            if !selector.wants_more() {
+                break;
+            }
+            if selector.takes(link_type, &packet) {
+                kept.push(packet.time_ns, packet.bytes, packet.original_length);
+            }
         }
         kept
     }
 }
 
-/// What the packets of a flow have in common: the 5-tuple, the same for both directions.
-///
-/// The lower of both ends (address, then port) is named first. Ports are 0 where the packet shows
-/// none: ICMP, other protocols, fragments other than the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FlowKey {
-    /// Address and port of the lower end.
-    pub low: (IpAddr, u16),
-    /// Address and port of the higher end.
-    pub high: (IpAddr, u16),
-    /// Protocol number of the transport header.
-    pub protocol: u8,
-}
-
-impl FlowKey {
-    /// The key of a packet and whether it goes from the lower end to the higher one; `None` where
-    /// its addresses are not captured.
-    pub fn of(d: &Dissection<'_>) -> Option<(Self, bool)> {
-        let (source, destination) = addresses(d)?;
-        let (from, to) = ports(d).unwrap_or((0, 0));
-        let (a, b) = ((source, from), (destination, to));
-        let upwards = a <= b;
-        let (low, high) = if upwards { (a, b) } else { (b, a) };
-        Some((Self { low, high, protocol: d.protocol }, upwards))
-    }
-}
-
-/// Packets of one 5-tuple without a long pause.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flow {
-    /// What they have in common.
-    pub key: FlowKey,
-    /// Whether the first packet goes from the lower end to the higher one.
-    pub starts_upwards: bool,
-    /// Their numbers in the trace, ascending, from 0.
-    pub packets: Vec<usize>,
-}
-
-impl Flow {
-    /// The flow's packets as a trace of its own.
-    pub fn trace(&self, of: &Trace) -> Trace {
-        let mut trace = Trace::new(of.link_type());
-        for packet in self.packets.iter().map(|index| of.packet(*index)) {
-            trace.push(packet.time_ns, packet.bytes, packet.original_length);
-        }
-        trace
-    }
-}
-
-/// The flows of a trace, in the order of their first packets. Packets without IP addresses belong
-/// to none.
-///
-/// A packet that comes more than `timeout_ns` (units: nanoseconds) after the flow's packet before
-/// it starts a new flow; `None` never does.
+/// A [`Selection`] on its way through a stream of packets: it counts what is taken and sees the
+/// pauses.
 ///
 /// # Example
 /// ```
-/// use nprint_codec::{LinkType, Trace, flows};
-/// let udp = |from: u8, to: u8| {
-///     let mut bytes = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, from, 10, 0, 0, to];
-///     bytes.extend([0, from, 0, to, 0, 8, 0, 0]);
-///     bytes
-/// };
-/// let mut trace = Trace::new(LinkType::RawIp);
-/// for (second, bytes) in [(0, udp(1, 2)), (1, udp(2, 1)), (2, udp(3, 1)), (90, udp(1, 2))] {
-///     trace.push(second * 1_000_000_000, &bytes, 28);
-/// }
-/// let numbers = |timeout| flows(&trace, timeout).into_iter().map(|f| f.packets).collect::<Vec<_>>();
-/// assert_eq!(numbers(None), [vec![0, 1, 3], vec![2]]);
-/// assert_eq!(numbers(Some(60_000_000_000)), [vec![0, 1], vec![2], vec![3]]);
+/// use nprint_codec::{LinkType, Packet, Selection, Selector};
+/// let selection = Selection { max_packets: Some(1), ..Selection::default() };
+/// let mut selector = Selector::new(selection);
+/// let packet = Packet { time_ns: 0, bytes: &[0x45], original_length: 20 };
+/// assert!(selector.wants_more() && selector.takes(LinkType::RawIp, &packet));
+/// assert!(!selector.wants_more() && !selector.takes(LinkType::RawIp, &packet));
 /// ```
-pub fn flows(trace: &Trace, timeout_ns: Option<i64>) -> Vec<Flow> {
-    let mut flows: Vec<Flow> = Vec::new();
-    // The open flow of each key, and the time of its last packet.
-    let mut open: BTreeMap<FlowKey, (usize, i64)> = BTreeMap::new();
-    for (index, packet) in trace.iter().enumerate() {
-        let dissected = dissect(trace.link_type(), packet.bytes);
-        let Some((key, upwards)) = dissected.as_ref().and_then(FlowKey::of) else { continue };
-        let live = open.get(&key).filter(|(_, last_ns)| {
-            timeout_ns.is_none_or(|timeout| packet.time_ns.saturating_sub(*last_ns) <= timeout)
-        });
-        let number = live.map_or(flows.len(), |(number, _)| *number);
-        match flows.get_mut(number) {
-            Some(flow) => flow.packets.push(index),
-            None => flows.push(Flow { key, starts_upwards: upwards, packets: vec![index] }),
-        }
-        open.insert(key, (number, packet.time_ns));
+#[derive(Debug, Clone)]
+pub struct Selector {
+    selection: Selection,
+    taken: usize,
+    /// Time of the packet that was taken last.
+    last_ns: Option<i64>,
+    ended: bool,
+}
+
+impl Selector {
+    /// At the start of a stream.
+    pub fn new(selection: Selection) -> Self {
+        Self { selection, taken: 0, last_ns: None, ended: false }
     }
-    flows
+
+    /// Whether any packet that may follow can be taken.
+    pub fn wants_more(&self) -> bool {
+        !self.ended && self.selection.max_packets.is_none_or(|max| self.taken < max)
+    }
+
+    /// Whether the next packet of the stream is taken.
+    pub fn takes(&mut self, link_type: LinkType, packet: &Packet<'_>) -> bool {
+        if !self.wants_more() || !self.selection.takes(link_type, packet) {
+            return false;
+        }
+        let pause_ns = self.last_ns.map_or(0, |last| packet.time_ns.saturating_sub(last));
+        let timeout_ns = self.selection.flow.and(self.selection.flow_timeout_ns);
+        if timeout_ns.is_some_and(|timeout| pause_ns > timeout) {
+            self.ended = true;
+            return false;
+        }
+        self.last_ns = Some(packet.time_ns);
+        self.taken += 1;
+        true
+    }
 }
 
 #[cfg(test)]
@@ -181,22 +149,32 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_protocols_divide_flows() {
+    fn a_flow_is_both_directions_up_to_the_first_long_pause() {
         let mut trace = Trace::new(LinkType::RawIp);
-        for (time_ns, bytes) in [
-            packet(0, &[0, 1, 0, 2, 0, 8, 0, 0], 17),
-            packet(0, &[0, 1, 0, 3, 0, 8, 0, 0], 17),
-            packet(0, &[8, 0, 0, 0, 0, 0, 0, 0], 1),
-            packet(0, &[0, 1, 0, 2, 0, 8, 0, 0], 17),
-        ] {
+        let (there, back) = ([0, 1, 0, 2, 0, 8, 0, 0], [0, 2, 0, 1, 0, 8, 0, 0]);
+        for (time_ns, tail) in [(0, there), (5, back), (6, there), (9, [0; 8]), (20, there)] {
+            let (time_ns, mut bytes) = packet(time_ns, &tail, 17);
+            if tail == back {
+                bytes.swap(15, 19);
+            }
             trace.push(time_ns, &bytes, 28);
         }
-        trace.push(0, b"no packet", 9);
-        let found = flows(&trace, None);
-        let numbers: Vec<_> = found.iter().map(|f| f.packets.clone()).collect();
-        assert_eq!(numbers, [vec![0, 3], vec![1], vec![2]]);
-        assert!(found[0].starts_upwards);
-        assert_eq!(found[0].trace(&trace).len(), 2);
-        assert_eq!((found[2].key.protocol, found[2].key.low.1), (1, 0));
+        let flow = "10.0.0.2_10.0.0.1_2_1_UDP".parse().ok();
+        let times = |flow_timeout_ns, max_packets| {
+            let selection =
+                Selection { flow, flow_timeout_ns, max_packets, ..Selection::default() };
+            selection.apply(&trace).iter().map(|p| p.time_ns).collect::<Vec<_>>()
+        };
+        assert_eq!(times(None, None), [0, 5, 6, 20]);
+        assert_eq!(times(Some(14), None), [0, 5, 6, 20]);
+        assert_eq!(times(Some(13), None), [0, 5, 6]);
+        assert_eq!(times(Some(4), None), [0]);
+        assert_eq!(times(None, Some(2)), [0, 5]);
+        for (timeout, flow) in [(None, 0), (Some(13), 0), (Some(4), 0)] {
+            let flows = crate::flows(&trace, timeout);
+            let expected: Vec<i64> =
+                flows[flow].packets.iter().map(|i| trace.packet(*i).time_ns).collect();
+            assert_eq!(times(timeout, None), expected);
+        }
     }
 }

@@ -125,12 +125,13 @@ impl Trace {
         self.records.push(Record { time_ns, start, length: bytes.len() as u32, original_length });
     }
 
-    /// Appends the packet that `write` appends to the buffer, if it says that there is one.
-    pub(crate) fn push_with(&mut self, time_ns: i64, write: impl FnOnce(&mut Vec<u8>) -> bool) {
-        let start = self.buffer.len();
-        if write(&mut self.buffer) {
-            let length = (self.buffer.len() - start) as u32;
-            self.records.push(Record { time_ns, start, length, original_length: length });
+    /// Appends a packet of `bytes` and `zeros` zeros behind them.
+    pub(crate) fn push_padded(&mut self, time_ns: i64, bytes: &[u8], zeros: usize) {
+        let length = (bytes.len() + zeros) as u32;
+        self.push(time_ns, bytes, length);
+        self.buffer.resize(self.buffer.len() + zeros, 0);
+        if let Some(record) = self.records.last_mut() {
+            record.length = length;
         }
     }
 

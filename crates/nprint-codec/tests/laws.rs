@@ -3,9 +3,10 @@
 mod twin;
 
 use nprint_codec::{
-    CsvIndex, CsvOptions, Header, Layer, Layers, Layout, LinkType, RowDecoder, RowEncoder,
-    RowPolicy, TernaryMatrix, Trace, decode, decode_into, encode, encode_into, ipv4, read_csv_from,
-    write_csv, write_matrix_csv,
+    CaptureFormat, CaptureReader, CaptureWriter, CsvIndex, CsvOptions, CsvReader, Header, Layer,
+    Layers, Layout, LinkType, NpyForm, NpyReader, NpyWriter, RowDecoder, RowEncoder, RowPolicy,
+    TernaryMatrix, Trace, decode, decode_into, encode, encode_into, ipv4, read_capture_from,
+    read_csv_from, write_capture_as, write_csv, write_matrix_csv, write_npy,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -201,6 +202,41 @@ proptest! {
     }
 
     #[test]
+    fn written_captures_are_their_naive_twin(
+        matrix in matrices(),
+        times in prop::collection::vec(0_i64..4_000_000_000_000_000_000, 6),
+    ) {
+        for (format, unit) in [
+            (CaptureFormat::Pcap, 1_000),
+            (CaptureFormat::PcapNanoseconds, 1),
+            (CaptureFormat::PcapNg, 1),
+        ] {
+            let times: Vec<i64> = times.iter().map(|t| t - t.rem_euclid(unit)).collect();
+            let mut decoder = RowDecoder::new(matrix.layout());
+            let (mut rows, mut packets) = (Vec::new(), Vec::new());
+            let mut capture =
+                CaptureWriter::new(&mut rows, decoder.link_type(), format).expect("memory");
+            let mut trace = Trace::new(decoder.link_type());
+            let naive = twin::matrix::decode(&matrix, &[]);
+            for (row, time_ns) in matrix.iter().zip(&times) {
+                if capture.write_row(&mut decoder, &row, *time_ns).expect("memory") {
+                    let packet = naive.packet(trace.len());
+                    trace.push(*time_ns, packet.bytes, packet.original_length);
+                }
+            }
+            prop_assert_eq!(capture.finish().expect("memory"), naive.len());
+            let expected = match format {
+                CaptureFormat::PcapNg => twin::capture::pcapng(&trace),
+                _ => twin::capture::pcap(&trace, unit),
+            };
+            prop_assert_eq!(&rows, &expected);
+            write_capture_as(&mut packets, &trace, format).expect("memory");
+            prop_assert_eq!(&packets, &expected);
+            prop_assert_eq!(read_capture_from(&rows[..], "memory").expect("valid"), trace);
+        }
+    }
+
+    #[test]
     fn every_covered_bit_comes_back(trace in traces(true)) {
         // The layouts that know how long a packet is.
         let whole = layouts().into_iter().filter(|l| l.column_of(ipv4::VERSION).is_some());
@@ -285,6 +321,58 @@ proptest! {
         write_matrix_csv(&mut csv, &matrix, &[], &CsvOptions::default()).expect("memory");
         let slow = Slow(&csv, sizes.into_iter().cycle());
         prop_assert_eq!(read_csv_from(slow, "slow").expect("valid").matrix, matrix);
+    }
+
+    /// Blocks of any size, one after the other, are the whole.
+    #[test]
+    fn streams_are_the_whole(trace in traces(false), matrix in matrices(), block in 1_usize..5) {
+        let gather = |layout: &Arc<Layout>, read: &mut dyn FnMut(&mut TernaryMatrix) -> usize| {
+            let mut whole = TernaryMatrix::new(layout.clone());
+            let mut rows = TernaryMatrix::new(layout.clone());
+            while read(&mut rows) > 0 {
+                rows.iter().for_each(|row| whole.push_row(&row));
+                rows.clear();
+            }
+            whole
+        };
+        let mut capture = Vec::new();
+        write_capture_as(&mut capture, &trace, CaptureFormat::PcapNg).expect("memory");
+        for layout in layouts() {
+            let mut packets = CaptureReader::new(&capture[..], "memory").expect("valid");
+            let rows = gather(&layout, &mut |rows| {
+                packets.read_rows(rows, RowPolicy::NPrint, block).expect("valid")
+            });
+            prop_assert_eq!(rows, encode(&trace, &layout, RowPolicy::NPrint));
+        }
+
+        let times: Vec<i64> = (0..matrix.rows() as i64).map(|i| 1_000 * i * i).collect();
+        let options = CsvOptions { absolute_time: true, ..CsvOptions::default() };
+        let mut csv = Vec::new();
+        write_matrix_csv(&mut csv, &matrix, &times, &options).expect("memory");
+        let (mut csv, mut read) = (CsvReader::new(&csv[..], "memory").expect("valid"), Vec::new());
+        let layout = csv.layout().clone();
+        let rows = gather(&layout, &mut |rows| {
+            csv.read_rows(rows, &mut read, block).expect("valid")
+        });
+        prop_assert_eq!(rows, matrix.clone());
+        prop_assert_eq!(read, times);
+
+        for form in [NpyForm::Cells, NpyForm::Planes] {
+            let mut whole = Vec::new();
+            write_npy(&mut whole, &matrix, form).expect("memory");
+            let mut streamed = std::io::Cursor::new(b"before".to_vec());
+            streamed.set_position(6);
+            let mut npy = NpyWriter::new(&mut streamed, matrix.layout(), form).expect("memory");
+            matrix.iter().for_each(|row| npy.write_row(&row).expect("memory"));
+            prop_assert_eq!(npy.finish().expect("memory"), matrix.rows());
+            prop_assert_eq!(&streamed.get_ref()[6..], &whole[..]);
+            let mut npy = NpyReader::new(&whole[..], "memory", matrix.layout()).expect("valid");
+            let rows = gather(matrix.layout(), &mut |rows| {
+                let single = npy.next_row().expect("valid").map(|row| rows.push_row(&row));
+                single.map_or(0, |()| 1 + npy.read_rows(rows, block - 1).expect("valid"))
+            });
+            prop_assert_eq!(&rows, &matrix);
+        }
     }
 
     /// Any edit of a canonical file is read as the twin reads it, or refused by both.

@@ -1,19 +1,21 @@
-//! `decode`: rows of bits to a capture.
+//! `decode`: rows of bits to a capture, in the memory of a few rows whatever their number.
 
+use std::io::{BufReader, Chain, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use torchlight::nprint_codec::{
-    Layout, TernaryMatrix, Trace, decode, dissect, read_csv_from, read_npy, write_capture,
-    write_capture_to,
+    CaptureFormat, CaptureWriter, CsvReader, Layout, LinkType, NpyReader, Packet, Row, RowDecoder,
+    TernaryMatrix, dissect, write_capture_with,
 };
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant};
 use torchlight::{Problem, stem};
 
-use crate::files::{self, is_dash, output_of, shown};
+use crate::files::{self, is_dash, is_special, output_of, shown};
 use crate::summary::{Common, Summary};
 
 /// `torchlight decode`.
@@ -21,7 +23,7 @@ use crate::summary::{Common, Summary};
 #[command(after_help = "Example: torchlight decode trace.csv -o trace.pcap\n\
 Nothing is corrected; `torchlight repair` makes packets protocol-correct.")]
 pub struct Decode {
-    /// nPrint CSV, NPY (reference layout) or trace images; `-` is CSV from standard input
+    /// nPrint CSV, NPY (reference layout) or trace images; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Capture, or folder for several files; `-` is standard output
@@ -48,17 +50,12 @@ impl Decode {
         for path in &self.files {
             let output = output_of(&self.output, &stem(&path.with_extension("")), "pcap", several)?;
             files::may_write(&output, common)?;
-            match read(path) {
-                Ok((matrix, times)) => {
-                    let trace = self.filled(&decode(&matrix, &times), common.seed());
-                    if is_dash(&output) {
-                        write_capture_to(std::io::stdout().lock(), &trace)?;
-                    } else {
-                        write_capture(&output, &trace)?;
-                    }
-                    packets += trace.len();
+            match self.one(path, &output, common.seed()) {
+                Ok(written) => {
+                    packets += written;
                     done += 1;
                 }
+                Err(error) if files::is_broken_pipe(&error) => return Err(error),
                 Err(error) => {
                     problems.push(Problem { input: shown(path), reason: format!("{error:#}") });
                 }
@@ -72,40 +69,127 @@ impl Decode {
         Ok(summary)
     }
 
-    /// The trace with the filler in place of zeros behind the headers.
-    fn filled(&self, trace: &Trace, seed: u64) -> Trace {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut out = Trace::new(trace.link_type());
-        for packet in trace.iter() {
-            let mut bytes = packet.bytes.to_vec();
-            let payload = dissect(trace.link_type(), packet.bytes).map_or(0, |d| d.payload.len());
-            let start = bytes.len() - payload;
-            match self.payload {
-                Payload::Zero => {}
-                Payload::Random => rng.fill_bytes(&mut bytes[start..]),
-                Payload::Pattern => {
-                    bytes[start..].iter_mut().zip(0_usize..).for_each(|(byte, i)| *byte = i as u8);
-                }
-            }
-            out.push(packet.time_ns, &bytes, packet.original_length);
+    /// Decodes one file, and returns the number of packets.
+    fn one(&self, path: &Path, output: &Path, seed: u64) -> anyhow::Result<usize> {
+        let rows = Rows::open(path)?;
+        let mut packets = Packets::of(&rows, self.payload, seed);
+        let link_type = packets.decoder.link_type();
+        let format = CaptureFormat::of_path(output);
+        if is_dash(output) || is_special(output) {
+            return files::fill(output, |out| {
+                let mut capture = CaptureWriter::new(out, link_type, format)?;
+                rows.each(|row, time_ns| packets.write(&mut capture, row, time_ns))?;
+                Ok(capture.finish()?)
+            });
         }
-        out
+        write_capture_with(output, link_type, format, |capture| {
+            rows.each(|row, time_ns| packets.write(capture, row, time_ns))?;
+            Ok(capture.packets())
+        })
     }
 }
 
-/// Rows of a file and their times, where it has them.
-fn read(path: &Path) -> anyhow::Result<(TernaryMatrix, Vec<i64>)> {
-    let bytes = files::read(path)?;
-    if bytes.starts_with(b"\x89PNG") {
-        let image = TraceImage::from_png(&bytes)?;
-        let unknown = Description { canvas: image.size(), ..Description::default() };
-        let (soft, _) = decode_tolerant(&image, image.description().unwrap_or(&unknown))?;
-        return Ok((soft.cells().clone(), Vec::new()));
+/// The rows of a file, told by its first bytes.
+enum Rows {
+    Csv(Box<CsvReader<Input>>),
+    Npy(NpyReader<BufReader<Input>>),
+    Image(TernaryMatrix),
+}
+
+/// A file whose first bytes were looked at.
+type Input = Chain<Cursor<Vec<u8>>, Box<dyn Read>>;
+
+impl Rows {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let (mut file, name) = (files::open(path)?, shown(path));
+        let mut head = Vec::new();
+        (&mut file).take(8).read_to_end(&mut head).with_context(|| name.clone())?;
+        let is = |magic: &[u8]| head.starts_with(magic);
+        let (png, npy) = (is(b"\x89PNG"), is(b"\x93NUMPY"));
+        let mut input = Cursor::new(head).chain(file);
+        if png {
+            let mut bytes = Vec::new();
+            input.read_to_end(&mut bytes).with_context(|| name.clone())?;
+            let image = TraceImage::from_png(&bytes)?;
+            let unknown = Description { canvas: image.size(), ..Description::default() };
+            let (soft, _) = decode_tolerant(&image, image.description().unwrap_or(&unknown))?;
+            return Ok(Self::Image(soft.cells().clone()));
+        }
+        if npy {
+            let array = NpyReader::new(BufReader::new(input), &name, &Layout::reference())?;
+            return Ok(Self::Npy(array));
+        }
+        let csv = CsvReader::new(input, &name).context("neither PNG, NPY nor nPrint CSV")?;
+        Ok(Self::Csv(Box::new(csv)))
     }
-    if bytes.starts_with(b"\x93NUMPY") {
-        return Ok((read_npy(&bytes[..], &shown(path), &Layout::reference())?, Vec::new()));
+
+    fn layout(&self) -> Arc<Layout> {
+        match self {
+            Self::Csv(csv) => csv.layout().clone(),
+            Self::Npy(_) => Layout::reference(),
+            Self::Image(matrix) => matrix.layout().clone(),
+        }
     }
-    let table =
-        read_csv_from(&bytes[..], &shown(path)).context("neither PNG, NPY nor nPrint CSV")?;
-    Ok((table.matrix, table.times_ns.unwrap_or_default()))
+
+    /// Each row with its time, 0 where the file has none. Units: nanoseconds.
+    fn each(self, mut take: impl FnMut(&Row<'_>, i64) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        match self {
+            Self::Csv(mut csv) => {
+                while let Some(row) = csv.next_row()? {
+                    take(&row.row, row.time_ns)?;
+                }
+            }
+            Self::Npy(mut npy) => {
+                while let Some(row) = npy.next_row()? {
+                    take(&row, 0)?;
+                }
+            }
+            Self::Image(matrix) => matrix.iter().try_for_each(|row| take(&row, 0))?,
+        }
+        Ok(())
+    }
+}
+
+/// Makes packets of rows, with the filler in place of zeros behind the headers.
+struct Packets {
+    decoder: RowDecoder,
+    payload: Payload,
+    rng: ChaCha8Rng,
+    bytes: Vec<u8>,
+}
+
+impl Packets {
+    fn of(rows: &Rows, payload: Payload, seed: u64) -> Self {
+        let decoder = RowDecoder::new(&rows.layout());
+        Self { decoder, payload, rng: ChaCha8Rng::seed_from_u64(seed), bytes: Vec::new() }
+    }
+
+    fn write<W: Write>(
+        &mut self,
+        capture: &mut CaptureWriter<W>,
+        row: &Row<'_>,
+        time_ns: i64,
+    ) -> anyhow::Result<()> {
+        if self.payload == Payload::Zero {
+            capture.write_row(&mut self.decoder, row, time_ns)?;
+            return Ok(());
+        }
+        let link_type = self.decoder.link_type();
+        let Some(packet) = self.decoder.decode(row) else { return Ok(()) };
+        self.bytes.clear();
+        self.bytes.extend_from_slice(packet);
+        let start = payload_start(link_type, packet);
+        if self.payload == Payload::Random {
+            self.rng.fill_bytes(&mut self.bytes[start..]);
+        } else {
+            self.bytes[start..].iter_mut().zip(0_usize..).for_each(|(byte, i)| *byte = i as u8);
+        }
+        let original_length = self.bytes.len() as u32;
+        capture.write_packet(&Packet { time_ns, bytes: &self.bytes, original_length })?;
+        Ok(())
+    }
+}
+
+fn payload_start(link_type: LinkType, packet: &[u8]) -> usize {
+    packet.len() - dissect(link_type, packet).map_or(0, |d| d.payload.len())
 }

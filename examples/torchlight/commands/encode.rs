@@ -1,26 +1,30 @@
-//! `encode`: captures to rows of bits.
+//! `encode`: captures to rows of bits, in the memory of a few rows whatever their length.
 
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use torchlight::nprint_codec::{
-    CsvIndex, CsvOptions, Header, Layout, NpyForm, PacketFilter, RowPolicy, Selection, encode,
-    write_csv, write_npy,
+    CaptureReader, CsvIndex, CsvOptions, CsvWriter, FlowKey, Header, Layout, Losses, NpyForm,
+    NpyWriter, PacketFilter, RowEncoder, RowPolicy, Selection, Selector, encode,
 };
 use torchlight::trace_image::{Canvas, Palette, render};
 use torchlight::{Problem, stem};
 
 use crate::columns::NamePattern;
 use crate::files::{self, output_of, shown};
+use crate::moment;
 use crate::summary::{Common, Summary};
 
 /// `torchlight encode`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: torchlight encode trace.pcap --headers ipv4,tcp,udp -o trace.csv")]
 pub struct Encode {
-    /// Captures (pcap, pcapng; gzip, zstd or xz of either); `-` is standard input
+    /// Captures (pcap, pcapng; gzip, zstd or xz of either) or folders of them; `-` is standard input
     #[arg(required = true)]
     captures: Vec<PathBuf>,
     /// File, or folder for several captures; `-` is standard output
@@ -50,6 +54,22 @@ pub struct Encode {
     /// Only packets that an expression takes, in tcpdump's words: 'tcp port 80 and net 10.0.0.0/8'
     #[arg(long, value_name = "EXPR", value_parser = PacketFilter::parse)]
     select: Option<PacketFilter>,
+    /// Only packets at this time or later: seconds since 1970 or 2023-11-14T22:13:20.5Z (UTC)
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    from: Option<i64>,
+    /// Only packets before this time
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    to: Option<i64>,
+    /// Only packets of a flow, both directions: 10.0.0.1_10.0.0.2_53_51202_UDP, as --index flow
+    /// prints it
+    #[arg(long, value_name = "FLOW")]
+    flow: Option<FlowKey>,
+    /// Of --flow only what comes before the first longer pause
+    #[arg(long, value_name = "SECONDS", value_parser = moment::nanoseconds, requires = "flow")]
+    flow_timeout: Option<i64>,
+    /// Go on behind damage; what is lost is said, and the exit status is 1
+    #[arg(long)]
+    lossy: bool,
     /// Leave out columns whose whole name matches, look-ahead included (CSV)
     #[arg(long, value_name = "REGEX")]
     drop: Option<String>,
@@ -102,27 +122,40 @@ impl Encode {
         }
         let layout = self.columns()?;
         let options = self.options(&layout)?;
-        let several = self.captures.len() > 1;
+        let captures = files::captures(&self.captures)?;
+        let several = captures.len() > 1 || self.captures.iter().any(|path| path.is_dir());
         let ending = match self.format {
             Format::Csv | Format::Parquet => "csv",
             Format::Npy => "npy",
             Format::Png => "png",
         };
-        let (mut problems, mut rows, mut done) = (Vec::new(), 0, 0);
-        for path in &self.captures {
+        let mut outputs = BTreeSet::new();
+        let mut jobs = Vec::with_capacity(captures.len());
+        for path in &captures {
             let output = output_of(&self.output, &stem(path), ending, several)?;
             files::may_write(&output, common)?;
-            match self.one(path, &layout, &options) {
-                Ok((bytes, count)) => {
-                    files::write(&output, &bytes, common)?;
-                    rows += count;
-                    done += 1;
-                }
-                Err(error) => {
-                    let reason = format!("{error:#}");
-                    problems.push(Problem { input: shown(path), reason });
-                }
+            if !outputs.insert(output.clone()) {
+                bail!("{}: another capture has the same output {}", shown(path), output.display());
             }
+            jobs.push((path, output));
+        }
+        // Each capture by itself on any core; what is said about them is in order.
+        let results: Vec<anyhow::Result<Encoded>> = jobs
+            .par_iter()
+            .map(|(path, output)| self.one(path, output, &layout, &options))
+            .collect();
+        let (mut problems, mut rows, mut done) = (Vec::new(), 0, 0);
+        for ((path, _), result) in jobs.iter().zip(results) {
+            let reason = match result {
+                Ok(encoded) => {
+                    rows += encoded.rows;
+                    done += 1;
+                    encoded.lost
+                }
+                Err(error) if files::is_broken_pipe(&error) => return Err(error),
+                Err(error) => Some(format!("{error:#}")),
+            };
+            problems.extend(reason.map(|reason| Problem { input: shown(path), reason }));
         }
         let mut summary = Summary::of(done)
             .fact("rows", rows)
@@ -133,37 +166,70 @@ impl Encode {
         Ok(summary)
     }
 
-    /// One capture's output and its number of rows.
+    /// Encodes one capture.
     fn one(
         &self,
         path: &Path,
+        output: &Path,
         layout: &Arc<Layout>,
         options: &CsvOptions,
-    ) -> anyhow::Result<(Vec<u8>, usize)> {
-        let selection = Selection {
-            filter: self.select.clone(),
-            max_packets: self.max_packets,
-            ..Selection::default()
+    ) -> anyhow::Result<Encoded> {
+        let mut packets = files::packets(path)?;
+        if self.lossy {
+            packets = packets.lossy();
+        }
+        let mut selector = Selector::new(self.selection());
+        let rows = match self.format {
+            Format::Csv => files::fill(output, |out| {
+                let mut csv = CsvWriter::new(out, layout, options)?;
+                while let Some(captured) = packets.next_selected(&mut selector)? {
+                    csv.write_packet(captured.link_type, &captured.packet)?;
+                }
+                Ok(csv.finish()?)
+            })?,
+            Format::Npy => files::fill_seekable(output, |file| {
+                let mut encoder = RowEncoder::new(layout, RowPolicy::EveryIpPacket);
+                let mut npy = NpyWriter::new(file, layout, NpyForm::Cells)?;
+                while let Some(captured) = packets.next_selected(&mut selector)? {
+                    if let Some(row) = encoder.encode(captured.link_type, captured.packet.bytes) {
+                        npy.write_row(&row)?;
+                    }
+                }
+                Ok(npy.finish()?)
+            })?,
+            Format::Parquet | Format::Png => self.whole(&mut packets, output, layout)?,
         };
-        let (trace, damage) = files::capture_selected(path, &selection)?;
+        let lost = packets.losses().filter(|losses| losses.damaged_places > 0).map(describe);
+        Ok(Encoded { rows, lost })
+    }
+
+    /// Forms that need every row at once.
+    fn whole(
+        &self,
+        packets: &mut CaptureReader<Box<dyn Read>>,
+        output: &Path,
+        layout: &Arc<Layout>,
+    ) -> anyhow::Result<usize> {
+        let (trace, damage) = packets.read_selected(&self.selection());
         if let Some(damage) = damage {
             return Err(damage.into());
         }
-        if self.format == Format::Csv {
-            let mut bytes = Vec::new();
-            let rows = write_csv(&mut bytes, &trace, layout, options)?;
-            return Ok((bytes, rows));
-        }
         let matrix = encode(&trace, layout, RowPolicy::EveryIpPacket);
-        let bytes = if self.format == Format::Npy {
-            let mut bytes = Vec::new();
-            write_npy(&mut bytes, &matrix, NpyForm::Cells)?;
-            bytes
-        } else {
-            let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
-            render(&matrix, &Palette::default(), &canvas)?.to_png()?
-        };
-        Ok((bytes, matrix.rows()))
+        let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
+        let bytes = render(&matrix, &Palette::default(), &canvas)?.to_png()?;
+        files::fill(output, |out| Ok(out.write_all(&bytes)?))?;
+        Ok(matrix.rows())
+    }
+
+    fn selection(&self) -> Selection {
+        Selection {
+            filter: self.select.clone(),
+            from_ns: self.from,
+            until_ns: self.to,
+            flow: self.flow,
+            flow_timeout_ns: self.flow_timeout,
+            max_packets: self.max_packets,
+        }
     }
 
     fn columns(&self) -> anyhow::Result<Arc<Layout>> {
@@ -223,4 +289,19 @@ impl Encode {
                 || keep.as_ref().is_some_and(|keep| !keep.matches(name))
         }))
     }
+}
+
+/// What came of one capture.
+struct Encoded {
+    rows: usize,
+    /// What --lossy passed over.
+    lost: Option<String>,
+}
+
+fn describe(losses: &Losses) -> String {
+    let first = losses.damage.first().map(ToString::to_string).unwrap_or_default();
+    format!(
+        "damaged in {} places, {} bytes passed over; first: {first}",
+        losses.damaged_places, losses.skipped_bytes
+    )
 }

@@ -1,5 +1,8 @@
 //! `inspect`: what a file or folder holds.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,9 +11,7 @@ use torchlight::Problem;
 use torchlight::artefact::Manifest;
 use torchlight::diffusion_lora::Weights;
 use torchlight::diffusion_lora::lora::{AdapterFile, AdapterLayer};
-use torchlight::nprint_codec::{
-    Error, Layout, Trace, dissect, read_capture_lossy, read_csv, read_npy,
-};
+use torchlight::nprint_codec::{CaptureReader, CsvReader, Layout, NpyReader, dissect};
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant, read_image_folder};
 
 use crate::files::{self, is_dash, shown};
@@ -58,54 +59,64 @@ fn look(path: &Path) -> anyhow::Result<Value> {
         return folder(path);
     }
     if is_dash(path) {
-        return Ok(capture(&files::capture(path)?, None));
+        return capture(path);
     }
     let mut head = [0; 8];
-    let mut file = std::fs::File::open(path)?;
-    let _short_files_are_fine = std::io::Read::read(&mut file, &mut head)?;
+    let _short_files_are_fine = File::open(path)?.read(&mut head)?;
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     match (&head, ending.as_str()) {
         ([0x89, b'P', b'N', b'G', ..], _) => image(path),
         ([0x93, b'N', b'U', b'M', ..], _) => {
-            let matrix = read_npy(&files::read(path)?[..], &shown(path), &Layout::reference())?;
-            Ok(json!({ "kind": "array", "rows": matrix.rows(), "columns": matrix.columns() }))
+            let (input, layout) = (BufReader::new(File::open(path)?), Layout::reference());
+            let mut array = NpyReader::new(input, &shown(path), &layout)?;
+            while array.next_row()?.is_some() {}
+            Ok(json!({ "kind": "array", "rows": array.rows(), "columns": layout.columns() }))
         }
         (_, "safetensors") => weights(path),
         (_, "csv") => {
-            let table = read_csv(path)?;
+            let (mut table, mut rows) = (CsvReader::open(path)?, 0);
+            while table.next_row()?.is_some() {
+                rows += 1;
+            }
             Ok(json!({
                 "kind": "nPrint CSV",
-                "rows": table.matrix.rows(),
-                "columns": table.matrix.columns(),
-                "times": table.times_ns.is_some(),
+                "rows": rows,
+                "columns": table.layout().columns(),
+                "times": table.has_times(),
             }))
         }
-        _ => {
-            let (trace, damage) = read_capture_lossy(path)?;
-            Ok(capture(&trace, damage.as_ref()))
-        }
+        _ => capture(path),
     }
 }
 
-fn capture(trace: &Trace, damage: Option<&Error>) -> Value {
-    let mut kinds: Map<String, Value> = Map::new();
-    for packet in trace.iter() {
-        let kind = dissect(trace.link_type(), packet.bytes)
+/// What a capture holds, as far as it can be read.
+fn capture(path: &Path) -> anyhow::Result<Value> {
+    let mut packets: CaptureReader<Box<dyn Read>> = files::packets(path)?;
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut bytes_on_the_wire, mut span) = (0, None);
+    let damage = loop {
+        let captured = match packets.next_packet() {
+            Ok(Some(captured)) => captured,
+            Ok(None) => break None,
+            Err(damage) => break Some(damage.to_string()),
+        };
+        let packet = captured.packet;
+        let kind = dissect(captured.link_type, packet.bytes)
             .map_or("no IP".to_owned(), |d| format!("{:?} {:?}", d.version, d.kind));
-        let count = kinds.get(&kind).and_then(Value::as_u64).unwrap_or(0) + 1;
-        kinds.insert(kind, json!(count));
-    }
-    let times: Vec<i64> = trace.iter().map(|packet| packet.time_ns).collect();
-    let span = times.iter().max().zip(times.iter().min()).map_or(0, |(last, first)| last - first);
-    json!({
+        *kinds.entry(kind).or_default() += 1;
+        bytes_on_the_wire += u64::from(packet.original_length);
+        let (first, last) = span.unwrap_or((packet.time_ns, packet.time_ns));
+        span = Some((packet.time_ns.min(first), packet.time_ns.max(last)));
+    };
+    Ok(json!({
         "kind": "capture",
-        "link_type": trace.link_type().number(),
-        "packets": trace.len(),
-        "bytes_on_the_wire": trace.iter().map(|p| u64::from(p.original_length)).sum::<u64>(),
-        "seconds": span as f64 / 1e9,
+        "link_type": packets.first_link_type().number(),
+        "packets": packets.packets(),
+        "bytes_on_the_wire": bytes_on_the_wire,
+        "seconds": span.map_or(0, |(first, last)| last - first) as f64 / 1e9,
         "packets_by_kind": kinds,
-        "damage": damage.map(ToString::to_string),
-    })
+        "damage": damage,
+    }))
 }
 
 fn image(path: &Path) -> anyhow::Result<Value> {

@@ -4,7 +4,7 @@ use super::compression::Decompressed;
 use super::pcap::Pcap;
 use super::pcapng::PcapNg;
 use super::window::Window;
-use crate::{Error, LinkType, Packet, Place, Result};
+use crate::{Error, LinkType, Packet, Place, Result, Selector};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -66,6 +66,31 @@ pub struct CaptureReader<R: Read> {
     /// What the last error leaves to do.
     stopped: Option<Stopped>,
     doubtful: bool,
+    /// What was lost so far, where damage is passed over.
+    losses: Option<Losses>,
+}
+
+/// What a damaged capture has lost.
+#[derive(Debug, Default)]
+pub struct Losses {
+    /// What was wrong, in file order; the first 64.
+    pub damage: Vec<Error>,
+    /// How often something was wrong.
+    pub damaged_places: usize,
+    /// Bytes that were passed over in search of the next record.
+    pub skipped_bytes: u64,
+}
+
+/// Errors that are kept of one capture; damage beyond them is counted.
+const MAX_KEPT_ERRORS: usize = 64;
+
+impl Losses {
+    pub(super) fn note(&mut self, error: Error) {
+        self.damaged_places += 1;
+        if self.damage.len() < MAX_KEPT_ERRORS {
+            self.damage.push(error);
+        }
+    }
 }
 
 enum Format {
@@ -112,15 +137,60 @@ impl<R: Read> CaptureReader<R> {
             }
             _ => Format::Pcap(Pcap::start(&mut window)?),
         };
-        Ok(Self { window, format, record: (0, 0), stopped: None, doubtful: false })
+        Ok(Self { window, format, record: (0, 0), stopped: None, doubtful: false, losses: None })
     }
 
     /// The next packet, `None` at the end of the file and behind an error.
     ///
     /// # Errors
     /// As [`read_capture`](crate::read_capture) for damage; what was read before is as good as in
-    /// any capture. [`resume`](Self::resume) goes on behind it.
+    /// any capture. [`resume`](Self::resume) goes on behind it; a [`lossy`](Self::lossy) reader
+    /// does so by itself and has no errors.
     pub fn next_packet(&mut self) -> Result<Option<CapturedPacket<'_>>> {
+        Ok(self.advance()?.map(|found| self.captured(found)))
+    }
+
+    /// The next packet that `selector` takes, `None` where it has enough.
+    ///
+    /// # Errors
+    /// As [`next_packet`](Self::next_packet).
+    pub fn next_selected(&mut self, selector: &mut Selector) -> Result<Option<CapturedPacket<'_>>> {
+        while selector.wants_more() {
+            let Some(found) = self.advance()? else { break };
+            if selector.takes(found.link_type, &self.captured(found).packet) {
+                return Ok(Some(self.captured(found)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn captured(&self, found: Located) -> CapturedPacket<'_> {
+        let packet = Packet {
+            time_ns: found.time_ns,
+            bytes: self.window.consumed(found.at, found.length),
+            original_length: found.original_length,
+        };
+        CapturedPacket { link_type: found.link_type, interface: found.interface, packet }
+    }
+
+    /// Finds the next packet, behind damage where that is passed over.
+    fn advance(&mut self) -> Result<Option<Located>> {
+        loop {
+            let error = match self.advance_once() {
+                Err(error) if self.losses.is_some() => error,
+                found => return found,
+            };
+            let (skipped, second) = match self.resume() {
+                Ok(skipped) => (skipped, None),
+                Err(error) => (None, Some(error)),
+            };
+            let losses = self.losses.get_or_insert_default();
+            [Some(error), second].into_iter().flatten().for_each(|error| losses.note(error));
+            losses.skipped_bytes += skipped.unwrap_or(0);
+        }
+    }
+
+    fn advance_once(&mut self) -> Result<Option<Located>> {
         if self.stopped.is_some() {
             return Ok(None);
         }
@@ -129,29 +199,18 @@ impl<R: Read> CaptureReader<R> {
             Format::Pcap(pcap) => pcap.next(&mut self.window, self.doubtful),
             Format::PcapNg(ng) => ng.next(&mut self.window),
         };
-        match found {
+        match &found {
             Ok(Some(p)) => {
                 let record_at = match &self.format {
                     Format::Pcap(_) => self.window.place().offset_bytes - p.length as u64 - 16,
                     Format::PcapNg(ng) => ng.last_block(),
                 };
                 self.record = (self.record.0 + 1, record_at);
-                let packet = Packet {
-                    time_ns: p.time_ns,
-                    bytes: self.window.consumed(p.at, p.length),
-                    original_length: p.original_length,
-                };
-                Ok(Some(CapturedPacket { link_type: p.link_type, interface: p.interface, packet }))
             }
-            Ok(None) => {
-                self.stopped = Some(Stopped::AtEnd);
-                Ok(None)
-            }
-            Err(error) => {
-                self.stopped = Some(self.after(&error));
-                Err(error)
-            }
+            Ok(None) => self.stopped = Some(Stopped::AtEnd),
+            Err(error) => self.stopped = Some(self.after(error)),
         }
+        found
     }
 
     fn after(&self, error: &Error) -> Stopped {
@@ -216,6 +275,41 @@ impl<R: Read> CaptureReader<R> {
     pub fn doubtful(mut self) -> Self {
         self.doubtful = true;
         self
+    }
+
+    /// Goes on behind damage, as [`resume`](Self::resume) does, and doubts record headers from the
+    /// start: the reader has no errors from here on, but [`losses`](Self::losses).
+    ///
+    /// # Example
+    /// ```
+    /// use nprint_codec::{CaptureReader, LinkType, Trace, write_capture_to};
+    /// let mut trace = Trace::new(LinkType::RawIp);
+    /// (0..3).for_each(|time_ns| trace.push(time_ns, &[0x45; 20], 20));
+    /// let mut file = Vec::new();
+    /// write_capture_to(&mut file, &trace)?;
+    /// file[24 + 36 + 11] = 0xff; // the second record states another length
+    /// let mut reader = CaptureReader::new(&file[..], "memory")?.lossy();
+    /// while reader.next_packet()?.is_some() {}
+    /// let losses = reader.losses().expect("a lossy reader");
+    /// assert_eq!((reader.packets(), losses.damaged_places, losses.skipped_bytes), (2, 1, 36));
+    /// # Ok::<(), nprint_codec::Error>(())
+    /// ```
+    pub fn lossy(mut self) -> Self {
+        self.losses = Some(Losses::default());
+        self.doubtful()
+    }
+
+    /// What a [`lossy`](Self::lossy) reader has passed over so far; `None` for another reader.
+    pub fn losses(&self) -> Option<&Losses> {
+        self.losses.as_ref()
+    }
+
+    pub(super) fn into_losses(self) -> Losses {
+        self.losses.unwrap_or_default()
+    }
+
+    pub(super) fn note(&mut self, error: Error) {
+        self.losses.get_or_insert_default().note(error);
     }
 
     /// The link type of the first interface seen so far, Ethernet before any.

@@ -1,12 +1,10 @@
 //! What can be saved of a damaged capture.
 
+use super::reader::Losses;
 use super::{CaptureReader, Gathered, open};
-use crate::{Error, Result, Selection, Trace};
+use crate::{Error, Result, Selection, Selector, Trace};
 use std::io::Read;
 use std::path::Path;
-
-/// Errors that are kept of one capture; damage beyond them is counted.
-const MAX_KEPT_ERRORS: usize = 64;
 
 /// The packets of a damaged capture, and what is wrong with it.
 #[derive(Debug)]
@@ -23,6 +21,7 @@ pub struct Salvage {
 
 /// Reads a capture and goes on behind damage: at the next record that makes sense (pcap: plausible
 /// itself, and before another plausible one; pcapng: a block whose two lengths agree).
+/// [`CaptureReader::lossy`] does the same as a stream.
 ///
 /// A record header that no writer makes is damage here even where the format allows it. Packets of
 /// a second link type are left out and counted as damage. Nothing goes on behind damaged
@@ -57,29 +56,17 @@ pub fn salvage_capture(path: impl AsRef<Path>) -> Result<Salvage> {
 /// # Errors
 /// As [`salvage_capture`].
 pub fn salvage_capture_from(reader: impl Read, name: &str) -> Result<Salvage> {
-    let mut reader = CaptureReader::new(reader, name)?.doubtful();
-    let (mut gathered, everything) = (Gathered::default(), Selection::default());
-    let (mut damage, mut damaged_places, mut skipped_bytes) = (Vec::new(), 0, 0);
-    let mut note = |error: Error| {
-        damaged_places += 1;
-        if damage.len() < MAX_KEPT_ERRORS {
-            damage.push(error);
-        }
-    };
+    let mut reader = CaptureReader::new(reader, name)?.lossy();
+    let (mut gathered, mut all) = (Gathered::default(), Selector::new(Selection::default()));
     loop {
-        match gathered.take_next(&mut reader, &everything) {
-            Ok(true) => continue,
+        match gathered.take_next(&mut reader, &mut all) {
+            Ok(true) => {}
             Ok(false) => break,
-            Err(error) => note(error),
-        }
-        match reader.resume() {
-            Ok(Some(bytes)) => skipped_bytes += bytes,
-            Ok(None) => break,
-            Err(error) => {
-                note(error);
-                break;
-            }
+            // A packet of another link type: the reader itself goes on.
+            Err(error) => reader.note(error),
         }
     }
-    Ok(Salvage { trace: gathered.into_trace(&reader), damage, damaged_places, skipped_bytes })
+    let trace = gathered.into_trace(&reader);
+    let Losses { damage, damaged_places, skipped_bytes } = reader.into_losses();
+    Ok(Salvage { trace, damage, damaged_places, skipped_bytes })
 }

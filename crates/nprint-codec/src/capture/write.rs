@@ -1,21 +1,22 @@
-//! Writing pcap and pcapng.
+//! Writing whole captures.
 
-use crate::{Error, Packet, Result, Trace};
+use super::CaptureWriter;
+use crate::{Error, LinkType, Result, Trace};
 use flate2::{Compression, GzBuilder};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-
-const SNAP_LENGTH: u32 = 262_144;
 
 /// A format of capture files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum CaptureFormat {
-    /// Classic pcap, little-endian; microseconds where every time is a whole number of them, else
-    /// nanoseconds.
+    /// Classic pcap, little-endian, times in microseconds. The functions that have a whole trace
+    /// before them take [`PcapNanoseconds`](Self::PcapNanoseconds) instead where a time needs it.
     #[default]
     Pcap,
+    /// Classic pcap, little-endian, times in nanoseconds.
+    PcapNanoseconds,
     /// pcapng, little-endian, one section with one interface, times in nanoseconds.
     PcapNg,
 }
@@ -29,6 +30,15 @@ impl CaptureFormat {
         let ng = [".pcapng", ".ntar"].iter().any(|ending| name.ends_with(ending));
         if ng { Self::PcapNg } else { Self::Pcap }
     }
+
+    /// The format, with nanoseconds where a time of `trace` needs them.
+    fn fine_enough(self, trace: &Trace) -> Self {
+        let whole_microseconds = || trace.iter().all(|p| p.time_ns.rem_euclid(1_000) == 0);
+        match self {
+            Self::Pcap if !whole_microseconds() => Self::PcapNanoseconds,
+            format => format,
+        }
+    }
 }
 
 /// Writes a capture in the [format](CaptureFormat::of_path) that the path asks for; one that ends
@@ -41,16 +51,59 @@ impl CaptureFormat {
 /// [`Error::Io`]; [`Error::TimeNotWritable`] for a time before 1970, or after 2106 in pcap.
 pub fn write_capture(path: impl AsRef<Path>, trace: &Trace) -> Result<()> {
     let path = path.as_ref();
-    let format = CaptureFormat::of_path(path);
+    let format = CaptureFormat::of_path(path).fine_enough(trace);
+    write_capture_with(path, trace.link_type(), format, |capture| {
+        trace.iter().try_for_each(|packet| capture.write_packet(&packet))
+    })
+}
+
+/// Lets `write` fill a capture file packet by packet; `.gz` and the renaming as
+/// [`write_capture`] has them. Where `write` fails there is no file.
+///
+/// # Errors
+/// [`Error::Io`], and what `write` returns.
+///
+/// # Example
+/// ```
+/// use nprint_codec::{CaptureFormat, Error, LinkType, Packet, read_capture, write_capture_with};
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// let path = folder.path().join("a.pcapng.gz");
+/// let format = CaptureFormat::of_path(&path);
+/// write_capture_with(&path, LinkType::RawIp, format, |capture| {
+///     capture.write_packet(&Packet { time_ns: 7, bytes: &[0x45; 20], original_length: 20 })
+/// })?;
+/// assert_eq!(read_capture(&path)?.packet(0).time_ns, 7);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn write_capture_with<T, E: From<Error>>(
+    path: impl AsRef<Path>,
+    link_type: LinkType,
+    format: CaptureFormat,
+    write: impl FnOnce(&mut CaptureWriter<&mut dyn Write>) -> Result<T, E>,
+) -> Result<T, E> {
+    let path = path.as_ref();
     write_atomically(path, |file| {
         if path.extension().is_some_and(|e| e == "gz") {
             let mut gzip = GzBuilder::new().write(file, Compression::best());
-            write_capture_as(&mut gzip, trace, format)?;
-            gzip.finish().map(drop).map_err(|source| write_error(path, source))
+            let done = fill(&mut gzip, link_type, format, write)?;
+            gzip.finish().map_err(|source| write_error(path, source))?;
+            Ok(done)
         } else {
-            write_capture_as(file, trace, format)
+            fill(file, link_type, format, write)
         }
     })
+}
+
+fn fill<T, E: From<Error>>(
+    writer: &mut dyn Write,
+    link_type: LinkType,
+    format: CaptureFormat,
+    write: impl FnOnce(&mut CaptureWriter<&mut dyn Write>) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut capture = CaptureWriter::new(writer, link_type, format)?;
+    let done = write(&mut capture)?;
+    capture.finish()?;
+    Ok(done)
 }
 
 /// Writes pcap to a writer, as [`write_capture`] does to a file.
@@ -61,7 +114,7 @@ pub fn write_capture_to(writer: impl Write, trace: &Trace) -> Result<()> {
     write_capture_as(writer, trace, CaptureFormat::Pcap)
 }
 
-/// Writes either format to a writer.
+/// Writes any format to a writer.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::TimeNotWritable`].
@@ -76,86 +129,26 @@ pub fn write_capture_to(writer: impl Write, trace: &Trace) -> Result<()> {
 /// assert_eq!(read_capture_from(&file[..], "memory")?, trace);
 /// # Ok::<(), nprint_codec::Error>(())
 /// ```
-pub fn write_capture_as(
-    mut writer: impl Write,
-    trace: &Trace,
-    format: CaptureFormat,
-) -> Result<()> {
-    match format {
-        CaptureFormat::Pcap => write_pcap(&mut writer, trace)?,
-        CaptureFormat::PcapNg => write_pcapng(&mut writer, trace)?,
-    }
-    writer.flush().map_err(failed)
-}
-
-fn failed(source: io::Error) -> Error {
-    Error::Io { action: "write", file: "a capture".to_owned(), source }
-}
-
-fn write_words(writer: &mut impl Write, words: &[u32]) -> Result<()> {
-    words.iter().try_for_each(|word| writer.write_all(&word.to_le_bytes())).map_err(failed)
-}
-
-fn write_pcap(writer: &mut impl Write, trace: &Trace) -> Result<()> {
-    let whole_microseconds = trace.iter().all(|p| p.time_ns.rem_euclid(1_000) == 0);
-    let (magic, ns_per_unit) =
-        if whole_microseconds { (0xa1b2_c3d4_u32, 1_000) } else { (0xa1b2_3c4d, 1) };
-    let version = 4 << 16 | 2;
-    write_words(writer, &[magic, version, 0, 0, SNAP_LENGTH, trace.link_type().number()])?;
-    for (index, Packet { time_ns, bytes, original_length }) in trace.iter().enumerate() {
-        let seconds = u32::try_from(time_ns.div_euclid(1_000_000_000)).map_err(|_| {
-            let (format, range) = ("pcap", "1970-01-01 to 2106-02-07");
-            Error::TimeNotWritable { format, range, packet: index + 1, time_ns }
-        })?;
-        let fraction = time_ns.rem_euclid(1_000_000_000).div_euclid(ns_per_unit) as u32;
-        write_words(writer, &[seconds, fraction, bytes.len() as u32, original_length])?;
-        writer.write_all(bytes).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// ```text
-/// section header | interface description (if_tsresol 9) | an enhanced packet block a packet …
-/// ```
-fn write_pcapng(writer: &mut impl Write, trace: &Trace) -> Result<()> {
-    let version = 1;
-    // The section's length is not known: -1 in 64 bits.
-    let section = [0x0a0d_0d0a, 28, 0x1a2b_3c4d, version, u32::MAX, u32::MAX, 28];
-    write_words(writer, &section)?;
-    let (if_tsresol, nanoseconds) = (1 << 16 | 9, 9);
-    // The link type has 16 bits here and the reserved ones above it are 0.
-    let link_type = trace.link_type().number() & 0xffff;
-    write_words(writer, &[1, 32, link_type, SNAP_LENGTH, if_tsresol, nanoseconds, 0, 32])?;
-    for (index, Packet { time_ns, bytes, original_length }) in trace.iter().enumerate() {
-        let ticks = u64::try_from(time_ns).map_err(|_| {
-            let (format, range) = ("pcapng", "1970-01-01 to 2262-04-11 in nanoseconds");
-            Error::TimeNotWritable { format, range, packet: index + 1, time_ns }
-        })?;
-        let captured = bytes.len() as u32;
-        let padding = (bytes.len().next_multiple_of(4) - bytes.len()) as u32;
-        let total = 32 + captured + padding;
-        let (high, low) = ((ticks >> 32) as u32, ticks as u32);
-        write_words(writer, &[6, total, 0, high, low, captured, original_length])?;
-        writer.write_all(bytes).map_err(failed)?;
-        writer.write_all(&[0; 3][..padding as usize]).map_err(failed)?;
-        write_words(writer, &[total])?;
-    }
-    Ok(())
+pub fn write_capture_as(writer: impl Write, trace: &Trace, format: CaptureFormat) -> Result<()> {
+    let format = format.fine_enough(trace);
+    let mut capture = CaptureWriter::new(writer, trace.link_type(), format)?;
+    trace.iter().try_for_each(|packet| capture.write_packet(&packet))?;
+    capture.finish().map(drop)
 }
 
 /// Lets `write` fill a file beside `path`, then renames it; removes it when `write` fails.
-pub(crate) fn write_atomically(
+fn write_atomically<T, E: From<Error>>(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
-) -> Result<()> {
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
     let part = part_path(path);
-    let written = File::create(&part).map_err(|source| write_error(&part, source)).and_then(|f| {
-        let mut file = BufWriter::new(f);
-        write(&mut file)?;
-        let file = file.into_inner().map_err(|e| write_error(&part, e.into_error()))?;
+    let written = (|| {
+        let mut file = File::create(&part).map_err(|source| write_error(&part, source))?;
+        let done = write(&mut file)?;
         file.sync_all().map_err(|source| write_error(&part, source))?;
-        fs::rename(&part, path).map_err(|source| write_error(path, source))
-    });
+        fs::rename(&part, path).map_err(|source| write_error(path, source))?;
+        Ok(done)
+    })();
     if written.is_err() {
         // The error of the writing is the one to report.
         let _ = fs::remove_file(&part);

@@ -2,13 +2,16 @@
 //!
 //! Representation: a row's planes are header bytes, so eight cells are printed at once: from a
 //! table of 256 × 16 bytes where all eight are present, the fill eight times where none is; 64 at
-//! once where a whole word is present or vacant. Copies have a fixed length, longer than the text
-//! where that varies: what is too much is overwritten by the next copy. Bench: `csv_write/*`.
+//! once where a whole word is present, and all vacant words that follow each other in one copy.
+//! Other copies have a fixed length, longer than the text where that varies: what is too much is
+//! overwritten by the next copy. Bench: `csv_write/*`.
 
 use crate::{Layout, Row};
 
 /// Longest cell: `-128,`.
 const CELL: usize = 5;
+/// Vacant words that are printed at once; the first-level cache holds their text.
+const FILL_WORDS: usize = 16;
 /// Text of a bit or the fill with its comma, and its length.
 type CellText = ([u8; 8], usize);
 
@@ -21,7 +24,8 @@ pub(super) struct CellPrinter {
     one: CellText,
     fill: CellText,
     fill_eight: [u8; 8 * CELL],
-    fill_word: Vec<u8>,
+    /// The fill for [`FILL_WORDS`] words.
+    fill_words: Vec<u8>,
     columns: usize,
     /// What is printed, where columns are dropped.
     kept: Option<Vec<Piece>>,
@@ -62,7 +66,7 @@ impl CellPrinter {
             one: cell(b"1,"),
             fill: cell(&fill_text),
             fill_eight,
-            fill_word: fill_text.repeat(64),
+            fill_words: fill_text.repeat(64 * FILL_WORDS),
             columns: layout.columns(),
             kept: printed.contains(&false).then(|| pieces(&printed)),
         }
@@ -101,30 +105,34 @@ impl CellPrinter {
             }
             return at;
         }
-        let mut bytes_left = self.columns >> 3;
-        for (present, value) in present.iter().zip(value) {
-            let bytes = bytes_left.min(8);
-            bytes_left -= bytes;
-            at += match (*present, out[at..].first_chunk_mut::<128>()) {
+        let (mut word, bytes) = (0, self.columns >> 3);
+        while word < present.len() {
+            let bytes_left = bytes - 8 * word;
+            match (present[word], out[at..].first_chunk_mut::<128>()) {
                 (0, _) => {
-                    let text = &self.fill_word[..8 * bytes * self.fill.1];
+                    let vacant = present[word..].iter().take(FILL_WORDS);
+                    let words = vacant.take_while(|present| **present == 0).count();
+                    let text = &self.fill_words[..bytes_left.min(8 * words) * 8 * self.fill.1];
                     out[at..at + text.len()].copy_from_slice(text);
-                    text.len()
+                    at += text.len();
+                    word += words;
+                    continue;
                 }
                 (u64::MAX, Some(out)) => {
                     let slots = out.as_chunks_mut::<16>().0.iter_mut();
-                    for (slot, value) in slots.zip(value.to_be_bytes()) {
+                    for (slot, value) in slots.zip(value[word].to_be_bytes()) {
                         *slot = self.bits[usize::from(value)];
                     }
-                    128
+                    at += 128;
                 }
-                _ => {
-                    let planes = present.to_be_bytes().into_iter().zip(value.to_be_bytes());
-                    planes.take(bytes).fold(0, |length, (present, value)| {
-                        length + self.byte(present, value, &mut out[at + length..])
-                    })
+                (present, _) => {
+                    let planes = present.to_be_bytes().into_iter().zip(value[word].to_be_bytes());
+                    for (present, value) in planes.take(bytes_left) {
+                        at += self.byte(present, value, &mut out[at..]);
+                    }
                 }
-            };
+            }
+            word += 1;
         }
         at
     }

@@ -62,12 +62,14 @@ impl LineBuffer {
     }
 
     pub(super) fn push_v4(&mut self, address: Ipv4Addr) {
-        for (i, octet) in address.octets().into_iter().enumerate() {
-            if i > 0 {
-                self.push(b".");
-            }
-            self.push_integer(octet.into());
+        let room = self.room(16);
+        let mut length = 0;
+        for octet in address.octets() {
+            let (text, bytes) = OCTETS[usize::from(octet)];
+            room[length..length + 4].copy_from_slice(&text);
+            length += usize::from(bytes);
         }
+        self.advance(length - 1);
     }
 
     /// Lower-case pairs of digits with colons between them.
@@ -106,6 +108,27 @@ impl LineBuffer {
         self.push(b"\n");
         self.line_start = self.length;
     }
+}
+
+/// Each octet with the point behind it, and their length.
+static OCTETS: [([u8; 4], u8); 256] = octets();
+
+const fn octets() -> [([u8; 4], u8); 256] {
+    let mut table = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (mut length, mut unit) = (0, 100);
+        while unit > 0 {
+            if octet >= unit || unit == 1 {
+                table[octet].0[length] = b'0' + octet.div_euclid(unit).rem_euclid(10) as u8;
+                length += 1;
+            }
+            unit = unit.div_euclid(10);
+        }
+        table[octet].1 = length as u8 + 1;
+        octet += 1;
+    }
+    table
 }
 
 impl fmt::Write for LineBuffer {

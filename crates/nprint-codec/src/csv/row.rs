@@ -18,11 +18,13 @@ use crate::{Error, Layout, Result};
 use std::io::Read;
 
 /// Reads one row after the other into the same memory.
+#[derive(Debug)]
 pub(super) struct RowReader {
     slots: Vec<Slot>,
     names: Vec<String>,
     /// All columns but the last, which no comma follows.
     steps: Vec<Step>,
+    /// Number of the line read last.
     line: usize,
     fill: Option<i64>,
     present: Vec<u64>,
@@ -42,19 +44,27 @@ enum Step {
 /// What a row says besides its bits.
 #[derive(Debug, Default)]
 pub(super) struct RowFacts {
-    pub(super) index: Option<String>,
+    /// Text of the index column; empty where there is none.
+    pub(super) index: String,
     relative_us: Option<i64>,
     seconds: Option<i64>,
     microseconds: Option<i64>,
 }
 
 impl RowFacts {
+    fn clear(&mut self) {
+        self.index.clear();
+        (self.relative_us, self.seconds, self.microseconds) = (None, None, None);
+    }
+
     /// Takes the text of a cell that is no bit; false where a number was expected.
     fn take(&mut self, slot: Slot, text: &[u8]) -> bool {
         let target = match slot {
             Slot::Index(_) => {
-                let text = String::from_utf8_lossy(text);
-                self.index.get_or_insert_with(|| text.trim_matches('"').to_owned());
+                // The first of several index columns names the row.
+                if self.index.is_empty() {
+                    self.index.push_str(String::from_utf8_lossy(text).trim_matches('"'));
+                }
                 return true;
             }
             Slot::Relative => &mut self.relative_us,
@@ -107,6 +117,7 @@ impl RowReader {
         }
     }
 
+    /// What each column of the file holds.
     pub(super) fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -120,14 +131,14 @@ impl RowReader {
     }
 
     /// Reads the next row; false at the end of the text.
-    pub(super) fn next<R: Read>(&mut self, source: &mut Source<'_, R>) -> Result<bool> {
+    pub(super) fn next<R: Read>(&mut self, source: &mut Source<R>) -> Result<bool> {
         loop {
             self.line += 1;
             if let Some(length) = self.canonical(source.ahead()) {
                 source.consume(length);
                 return Ok(true);
             }
-            let length = source.line()?;
+            let length = source.line(self.line)?;
             if length == 0 {
                 return Ok(false);
             }
@@ -135,7 +146,7 @@ impl RowReader {
             let text = without_end(line);
             // Perhaps it only was not ahead as a whole.
             if !text.is_empty() && self.canonical(line).is_none() {
-                self.tolerant(text, source.name)?;
+                self.tolerant(text, &source.name)?;
             }
             let is_row = !text.is_empty();
             source.consume(length);
@@ -148,7 +159,7 @@ impl RowReader {
     fn start_row(&mut self) {
         self.present.fill(0);
         self.value.fill(0);
-        self.facts = RowFacts::default();
+        self.facts.clear();
     }
 
     /// Reads a line that is as the writer writes it, and returns its length.

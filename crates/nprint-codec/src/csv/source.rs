@@ -5,33 +5,40 @@ use std::io::{ErrorKind, Read};
 
 /// First size of the buffer; it grows where a line is longer.
 const BUFFER_BYTES: usize = 1 << 18;
+/// No line is longer: the header line of every column that there is has under 2 MiB, a row that
+/// another program has padded or quoted a few times that. The buffer never exceeds it.
+const MAX_LINE_BYTES: usize = 1 << 23;
 
-pub(super) struct Source<'a, R> {
+#[derive(Debug)]
+pub(super) struct Source<R> {
     reader: R,
-    pub(super) name: &'a str,
+    pub(super) name: String,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     at_end: bool,
 }
 
-impl<'a, R: Read> Source<'a, R> {
-    pub(super) fn new(reader: R, name: &'a str) -> Self {
-        Self { reader, name, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, at_end: false }
+impl<R: Read> Source<R> {
+    pub(super) fn new(reader: R, name: &str) -> Self {
+        let buffer = vec![0; BUFFER_BYTES];
+        Self { reader, name: name.to_owned(), buffer, start: 0, end: 0, at_end: false }
     }
 
     /// What was read and not consumed; it may end inside a line.
+    #[inline]
     pub(super) fn ahead(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
+    #[inline]
     pub(super) fn consume(&mut self, bytes: usize) {
         self.start += bytes;
     }
 
     /// Reads until a whole line is ahead, and returns its length with its end; 0 where the text
-    /// ends.
-    pub(super) fn line(&mut self) -> Result<usize> {
+    /// ends. `number` is the line's, for the error of one that does not end.
+    pub(super) fn line(&mut self, number: usize) -> Result<usize> {
         let mut searched = 0;
         loop {
             let unsearched = &self.ahead()[searched..];
@@ -41,6 +48,10 @@ impl<'a, R: Read> Source<'a, R> {
             searched = self.ahead().len();
             if self.at_end {
                 return Ok(searched);
+            }
+            if searched == MAX_LINE_BYTES {
+                let (file, limit_bytes) = (self.name.clone(), MAX_LINE_BYTES);
+                return Err(Error::CsvLineTooLong { file, line: number, limit_bytes });
             }
             self.read_more()?;
         }
@@ -59,7 +70,7 @@ impl<'a, R: Read> Source<'a, R> {
                 Ok(())
             }
             Err(source) if source.kind() == ErrorKind::Interrupted => Ok(()),
-            Err(source) => Err(Error::Io { action: "read", file: self.name.to_owned(), source }),
+            Err(source) => Err(Error::Io { action: "read", file: self.name.clone(), source }),
         }
     }
 }

@@ -106,6 +106,16 @@ impl<W: Write> CsvWriter<W> {
     /// # Errors
     /// [`Error::Io`].
     pub fn new(writer: W, layout: &Arc<Layout>, options: &CsvOptions) -> Result<Self> {
+        Self::with_prefix(writer, layout, options, "")
+    }
+
+    /// As [`new`](Self::new), with more names in front of the header line.
+    pub(crate) fn with_prefix(
+        writer: W,
+        layout: &Arc<Layout>,
+        options: &CsvOptions,
+        prefix: &str,
+    ) -> Result<Self> {
         let mut csv = Self {
             writer,
             encoder: RowEncoder::new(layout, options.policy),
@@ -116,7 +126,7 @@ impl<W: Write> CsvWriter<W> {
             packets: 0,
             rows: 0,
         };
-        csv.write_header()?;
+        csv.write_header(prefix)?;
         Ok(csv)
     }
 
@@ -175,7 +185,22 @@ impl<W: Write> CsvWriter<W> {
         Ok(self.rows)
     }
 
-    fn write_header(&mut self) -> Result<()> {
+    /// Writes `prefix`, some cells, and the bits of a packet behind it; returns whether it has any.
+    pub(crate) fn write_prefixed(
+        &mut self,
+        prefix: &str,
+        link_type: LinkType,
+        packet: &[u8],
+    ) -> Result<bool> {
+        let Some(row) = self.encoder.encode(link_type, packet) else { return Ok(false) };
+        self.buffer.push(prefix.as_bytes());
+        self.buffer.end_cell();
+        write_cells(&mut self.buffer, &self.printer, &row);
+        self.end_row(0)?;
+        Ok(true)
+    }
+
+    fn write_header(&mut self, prefix: &str) -> Result<()> {
         let times = [
             self.options.relative_time.then_some(RELATIVE_TIME),
             self.options.absolute_time.then_some(SECONDS),
@@ -183,7 +208,8 @@ impl<W: Write> CsvWriter<W> {
         ];
         let all: Vec<String> = names(self.encoder.layout()).collect();
         let bits = self.printer.columns().map(|column| &all[column][..]);
-        let first = self.options.index.column_name().into_iter();
+        let prefix = (!prefix.is_empty()).then_some(prefix);
+        let first = prefix.into_iter().chain(self.options.index.column_name());
         for name in first.chain(times.into_iter().flatten()).chain(bits) {
             self.buffer.push(name.as_bytes());
             self.buffer.end_cell();
