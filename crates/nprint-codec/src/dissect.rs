@@ -32,6 +32,7 @@ pub enum TransportKind {
 
 impl TransportKind {
     /// The header that a protocol number announces.
+    #[inline]
     pub(crate) const fn of(version: IpVersion, protocol: u8) -> Self {
         match (protocol, version) {
             (6, _) => Self::Tcp,
@@ -43,6 +44,7 @@ impl TransportKind {
     }
 
     /// Length of the header that `bytes` begin with: what TCP states, or the fixed one.
+    #[inline]
     pub(crate) fn header_bytes(self, bytes: &[u8]) -> usize {
         match self {
             Self::Tcp => bytes.get(12).map_or(20, |b| 4 * usize::from(b >> 4)),
@@ -90,7 +92,7 @@ pub struct Dissection<'a> {
 /// # Source
 /// RFC 791, RFC 8200 section 4, RFC 9293, RFC 768, RFC 792, RFC 4443.
 pub fn dissect(link_type: LinkType, bytes: &[u8]) -> Option<Dissection<'_>> {
-    dissect_through(link_type, bytes, Layers::EVERY_IP_PACKET)
+    found_through(link_type, bytes, Layers::EVERY_IP_PACKET)
 }
 
 /// Dissects one packet behind those of `layers` that it has.
@@ -121,17 +123,31 @@ pub fn dissect_through(
     bytes: &[u8],
     layers: Layers,
 ) -> Option<Dissection<'_>> {
-    let mut found = network(bytes, network_start(link_type, bytes, layers)?, layers)?;
-    if layers.has(Layer::Tunnels) {
-        while let Some(inner) = inside(bytes, &found, layers) {
-            found = inner;
-        }
+    found_through(link_type, bytes, layers)
+}
+
+/// [`dissect_through`] with layers that the compiler may know.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "what no layer asks for then costs nothing")]
+pub(crate) fn found_through(
+    link_type: LinkType,
+    bytes: &[u8],
+    layers: Layers,
+) -> Option<Dissection<'_>> {
+    let found = network(bytes, network_start(link_type, bytes, layers)?, layers)?;
+    if layers.has(Layer::Tunnels) { Some(innermost(bytes, found, layers)) } else { Some(found) }
+}
+
+fn innermost<'a>(bytes: &'a [u8], mut found: Dissection<'a>, layers: Layers) -> Dissection<'a> {
+    while let Some(inner) = inside(bytes, &found, layers) {
+        found = inner;
     }
-    Some(found)
+    found
 }
 
 /// The IP packet at `start`.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as found_through")]
 fn network(bytes: &[u8], start: usize, layers: Layers) -> Option<Dissection<'_>> {
     let (link, packet) = bytes.split_at_checked(start)?;
     match *packet.first()? >> 4 {
@@ -168,6 +184,7 @@ fn authentication_bytes(units: u8) -> usize {
     4 * (usize::from(units) + 2)
 }
 
+#[inline]
 fn dissect_v4<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Dissection<'a>> {
     let mut protocol = *packet.get(9)?;
     let header_length = 4 * usize::from(packet[0] & 15);
@@ -202,6 +219,7 @@ fn dissect_v4<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Di
     Some(with_transport(base, rest, on_wire))
 }
 
+#[inline]
 fn dissect_v6<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Dissection<'a>> {
     let mut protocol = *packet.get(6)?;
     let payload_length = usize::from(u16::from_be_bytes([packet[4], packet[5]]));
@@ -244,6 +262,7 @@ fn dissect_v6<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Di
 
 /// Splits `rest` (captured bytes after the IP headers) at the transport header; `on_wire` is what
 /// the IP header says the length of that part is.
+#[inline]
 fn with_transport<'a>(base: Dissection<'a>, rest: &'a [u8], on_wire: usize) -> Dissection<'a> {
     let header_length = base.kind.header_bytes(rest);
     let (transport, payload) = rest.split_at(header_length.min(rest.len()));

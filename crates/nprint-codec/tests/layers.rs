@@ -150,7 +150,7 @@ proptest! {
         let mut trace = Trace::new(LinkType::Ethernet);
         trace.push(5_000, &frame, frame.len() as u32);
 
-        let layout = Layout::with_payload(&Header::WIRE_ORDER, 100).expect("100 bytes fit");
+        let layout = Layout::with_payload(&Header::WIRE_ORDER, 130).expect("130 bytes fit");
         let layout = Arc::new(layout);
         let policy = RowPolicy::Through(Layers::EVERY_IP_PACKET.with(Layer::VlanTags));
         let matrix = encode(&trace, &layout, policy);
