@@ -59,6 +59,7 @@ impl TransportKind {
 /// Only captured bytes are ever referred to: a slice ends where the capture was cut, so
 /// `transport.len()` may be less than the header's full size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Dissection<'a> {
     /// Everything before the IP header: the link layer, and what [`dissect_through`] looked
     /// through.
@@ -193,17 +194,19 @@ fn dissect_v4<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Di
     let (ip, mut rest) = packet.split_at(header_length.min(packet.len()));
     let mut on_wire = total_length.saturating_sub(header_length);
     let mut extensions = &[][..];
-    if protocol == AUTHENTICATION && layers.has(Layer::Authentication) && fragment_offset == 0 {
-        if let [next, units, ..] = *rest {
-            let length = authentication_bytes(units);
-            (extensions, rest) = rest.split_at(length.min(rest.len()));
-            on_wire = on_wire.saturating_sub(length);
-            protocol = next;
-        }
+    let is_first = fragment_offset == 0;
+    if let (AUTHENTICATION, true, [next, units, ..]) = (protocol, is_first, rest)
+        && layers.has(Layer::Authentication)
+    {
+        let length = authentication_bytes(*units);
+        protocol = *next;
+        (extensions, rest) = rest.split_at(length.min(rest.len()));
+        on_wire = on_wire.saturating_sub(length);
     }
-    let kind = match fragment_offset {
-        0 => TransportKind::of(IpVersion::V4, protocol),
-        _ => TransportKind::LaterFragment,
+    let kind = if is_first {
+        TransportKind::of(IpVersion::V4, protocol)
+    } else {
+        TransportKind::LaterFragment
     };
     let base = Dissection {
         link,
@@ -241,9 +244,10 @@ fn dissect_v6<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Di
         };
         protocol = next;
     }
-    let kind = match later_fragment {
-        false => TransportKind::of(IpVersion::V6, protocol),
-        true => TransportKind::LaterFragment,
+    let kind = if later_fragment {
+        TransportKind::LaterFragment
+    } else {
+        TransportKind::of(IpVersion::V6, protocol)
     };
     let (extensions, rest) = rest.split_at(at.min(rest.len()));
     let base = Dissection {
