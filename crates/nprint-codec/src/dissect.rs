@@ -32,6 +32,7 @@ pub enum TransportKind {
 
 impl TransportKind {
     /// The header that a protocol number announces.
+    #[inline]
     pub(crate) const fn of(version: IpVersion, protocol: u8) -> Self {
         match (protocol, version) {
             (6, _) => Self::Tcp,
@@ -43,6 +44,7 @@ impl TransportKind {
     }
 
     /// Length of the header that `bytes` begin with: what TCP states, or the fixed one.
+    #[inline]
     pub(crate) fn header_bytes(self, bytes: &[u8]) -> usize {
         match self {
             Self::Tcp => bytes.get(12).map_or(20, |b| 4 * usize::from(b >> 4)),
@@ -57,6 +59,7 @@ impl TransportKind {
 /// Only captured bytes are ever referred to: a slice ends where the capture was cut, so
 /// `transport.len()` may be less than the header's full size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Dissection<'a> {
     /// Everything before the IP header: the link layer, and what [`dissect_through`] looked
     /// through.
@@ -90,7 +93,7 @@ pub struct Dissection<'a> {
 /// # Source
 /// RFC 791, RFC 8200 section 4, RFC 9293, RFC 768, RFC 792, RFC 4443.
 pub fn dissect(link_type: LinkType, bytes: &[u8]) -> Option<Dissection<'_>> {
-    dissect_through(link_type, bytes, Layers::EVERY_IP_PACKET)
+    found_through(link_type, bytes, Layers::EVERY_IP_PACKET)
 }
 
 /// Dissects one packet behind those of `layers` that it has.
@@ -121,17 +124,31 @@ pub fn dissect_through(
     bytes: &[u8],
     layers: Layers,
 ) -> Option<Dissection<'_>> {
-    let mut found = network(bytes, network_start(link_type, bytes, layers)?, layers)?;
-    if layers.has(Layer::Tunnels) {
-        while let Some(inner) = inside(bytes, &found, layers) {
-            found = inner;
-        }
+    found_through(link_type, bytes, layers)
+}
+
+/// [`dissect_through`] with layers that the compiler may know.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "what no layer asks for then costs nothing")]
+pub(crate) fn found_through(
+    link_type: LinkType,
+    bytes: &[u8],
+    layers: Layers,
+) -> Option<Dissection<'_>> {
+    let found = network(bytes, network_start(link_type, bytes, layers)?, layers)?;
+    if layers.has(Layer::Tunnels) { Some(innermost(bytes, found, layers)) } else { Some(found) }
+}
+
+fn innermost<'a>(bytes: &'a [u8], mut found: Dissection<'a>, layers: Layers) -> Dissection<'a> {
+    while let Some(inner) = inside(bytes, &found, layers) {
+        found = inner;
     }
-    Some(found)
+    found
 }
 
 /// The IP packet at `start`.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as found_through")]
 fn network(bytes: &[u8], start: usize, layers: Layers) -> Option<Dissection<'_>> {
     let (link, packet) = bytes.split_at_checked(start)?;
     match *packet.first()? >> 4 {
@@ -168,6 +185,7 @@ fn authentication_bytes(units: u8) -> usize {
     4 * (usize::from(units) + 2)
 }
 
+#[inline]
 fn dissect_v4<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Dissection<'a>> {
     let mut protocol = *packet.get(9)?;
     let header_length = 4 * usize::from(packet[0] & 15);
@@ -176,17 +194,19 @@ fn dissect_v4<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Di
     let (ip, mut rest) = packet.split_at(header_length.min(packet.len()));
     let mut on_wire = total_length.saturating_sub(header_length);
     let mut extensions = &[][..];
-    if protocol == AUTHENTICATION && layers.has(Layer::Authentication) && fragment_offset == 0 {
-        if let [next, units, ..] = *rest {
-            let length = authentication_bytes(units);
-            (extensions, rest) = rest.split_at(length.min(rest.len()));
-            on_wire = on_wire.saturating_sub(length);
-            protocol = next;
-        }
+    let is_first = fragment_offset == 0;
+    if let (AUTHENTICATION, true, [next, units, ..]) = (protocol, is_first, rest)
+        && layers.has(Layer::Authentication)
+    {
+        let length = authentication_bytes(*units);
+        protocol = *next;
+        (extensions, rest) = rest.split_at(length.min(rest.len()));
+        on_wire = on_wire.saturating_sub(length);
     }
-    let kind = match fragment_offset {
-        0 => TransportKind::of(IpVersion::V4, protocol),
-        _ => TransportKind::LaterFragment,
+    let kind = if is_first {
+        TransportKind::of(IpVersion::V4, protocol)
+    } else {
+        TransportKind::LaterFragment
     };
     let base = Dissection {
         link,
@@ -202,6 +222,7 @@ fn dissect_v4<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Di
     Some(with_transport(base, rest, on_wire))
 }
 
+#[inline]
 fn dissect_v6<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Dissection<'a>> {
     let mut protocol = *packet.get(6)?;
     let payload_length = usize::from(u16::from_be_bytes([packet[4], packet[5]]));
@@ -223,9 +244,10 @@ fn dissect_v6<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Di
         };
         protocol = next;
     }
-    let kind = match later_fragment {
-        false => TransportKind::of(IpVersion::V6, protocol),
-        true => TransportKind::LaterFragment,
+    let kind = if later_fragment {
+        TransportKind::LaterFragment
+    } else {
+        TransportKind::of(IpVersion::V6, protocol)
     };
     let (extensions, rest) = rest.split_at(at.min(rest.len()));
     let base = Dissection {
@@ -244,6 +266,7 @@ fn dissect_v6<'a>(link: &'a [u8], packet: &'a [u8], layers: Layers) -> Option<Di
 
 /// Splits `rest` (captured bytes after the IP headers) at the transport header; `on_wire` is what
 /// the IP header says the length of that part is.
+#[inline]
 fn with_transport<'a>(base: Dissection<'a>, rest: &'a [u8], on_wire: usize) -> Dissection<'a> {
     let header_length = base.kind.header_bytes(rest);
     let (transport, payload) = rest.split_at(header_length.min(rest.len()));

@@ -4,9 +4,10 @@
 //! a word at a time, into vacant words; nothing looks at bits and nothing is allocated per
 //! packet (`tests/allocations.rs`). Bench: `encode/*`.
 
+use crate::dissect::found_through;
 use crate::{
     Dissection, Header, IpVersion, Layer, Layers, Layout, LinkType, Row, RowMut, TernaryMatrix,
-    Trace, TransportKind, dissect_through, link, wireless,
+    Trace, TransportKind, link, wireless,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -124,6 +125,7 @@ impl RowEncoder {
 
 /// Whether `policy` makes a row of a packet that was dissected as the policy's
 /// [layers](RowPolicy::layers) say, or as [`dissect`](crate::dissect) does.
+#[inline]
 pub fn takes(policy: RowPolicy, d: &Dissection<'_>) -> bool {
     let layers = policy.layers();
     let behind_extensions = d.version == IpVersion::V6 && !d.extensions.is_empty();
@@ -138,6 +140,7 @@ pub fn takes(policy: RowPolicy, d: &Dissection<'_>) -> bool {
 }
 
 /// The transport header that has columns, with its bytes, and the payload behind it.
+#[inline]
 pub(crate) fn transport_of<'a>(
     d: &Dissection<'a>,
     layers: Layers,
@@ -162,34 +165,42 @@ pub(crate) fn transport_of<'a>(
 pub(crate) struct Parts<'a> {
     /// Radiotap and 802.11, where that is the link layer.
     pub(crate) frame: Option<wireless::Frame<'a>>,
-    ethernet: &'a [u8],
-    /// The VLAN tags that were looked through.
-    vlan: &'a [u8],
+    link_type: LinkType,
+    /// Everything in front of the IP header.
+    pub(crate) link: &'a [u8],
     /// The IP header; none where a frame is a row as a whole.
     pub(crate) network: Option<(Header, &'a [u8])>,
     /// Header and bytes, where the packet has a transport header with columns.
     pub(crate) transport: Option<(Header, &'a [u8])>,
     payload: &'a [u8],
-    /// Where the IP header starts. Units: bytes.
-    pub(crate) link_length: usize,
 }
 
 impl<'a> Parts<'a> {
     /// `None` where the policy has no row for the packet.
     fn of(link_type: LinkType, packet: &'a [u8], policy: RowPolicy) -> Option<Self> {
-        let layers = policy.layers();
+        // What is looked through is known to the compiler in all cases but the last.
+        match policy {
+            RowPolicy::EveryIpPacket => Self::through(link_type, packet, Layers::EVERY_IP_PACKET),
+            RowPolicy::NPrint => Self::through(link_type, packet, Layers::NPRINT),
+            RowPolicy::Through(layers) => Self::through(link_type, packet, layers),
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "constant layers are folded in each of three copies")]
+    fn through(link_type: LinkType, packet: &'a [u8], layers: Layers) -> Option<Self> {
+        let policy = RowPolicy::Through(layers);
         if let Some(frame) = wireless::whole_frame(link_type, layers, packet) {
             return Some(Self {
                 frame: Some(frame),
-                ethernet: &[],
-                vlan: &[],
+                link_type,
+                link: packet,
                 network: None,
                 transport: None,
                 payload: &[],
-                link_length: packet.len(),
             });
         }
-        let d = dissect_through(link_type, packet, layers).filter(|d| takes(policy, d))?;
+        let d = found_through(link_type, packet, layers).filter(|d| takes(policy, d))?;
         let ip = match d.version {
             IpVersion::V4 => Header::Ipv4,
             IpVersion::V6 => Header::Ipv6,
@@ -198,16 +209,11 @@ impl<'a> Parts<'a> {
         let is_radiotap = link_type == LinkType::Radiotap;
         Some(Self {
             frame: is_radiotap.then(|| wireless::Frame::of(d.link)).flatten(),
-            ethernet: if link_type == LinkType::Ethernet { d.link } else { &[] },
-            vlan: if layers.has(Layer::VlanTags) {
-                link::vlan_tags(link_type, d.link)
-            } else {
-                &[]
-            },
+            link_type,
+            link: d.link,
             network: Some((ip, d.ip)),
             transport,
             payload,
-            link_length: d.link.len(),
         })
     }
 
@@ -222,8 +228,8 @@ impl<'a> Parts<'a> {
     #[inline]
     fn header(&self, header: Header) -> &'a [u8] {
         match (header, self.network, self.transport) {
-            (Header::Ethernet, ..) => self.ethernet,
-            (Header::Vlan, ..) => self.vlan,
+            (Header::Ethernet, ..) if self.link_type == LinkType::Ethernet => self.link,
+            (Header::Vlan, ..) => link::vlan_tags(self.link_type, self.link),
             (Header::Payload, ..) => self.payload,
             (Header::Radiotap, ..) => self.frame.map_or(&[], |frame| frame.radiotap),
             (Header::Wlan, ..) => self.frame.map_or(&[], |frame| frame.wlan),

@@ -260,9 +260,58 @@ pub enum Error {
         /// Its time. Units: nanoseconds since 1970.
         time_ns: i64,
     },
+    /// A data frame or a Parquet file that cannot be made, written or read.
+    #[cfg(feature = "polars")]
+    #[error("cannot {action} {file}: {source}")]
+    Table {
+        /// `make`, `write` or `read`.
+        action: &'static str,
+        /// Path or other name of the file.
+        file: String,
+        /// What polars said.
+        source: Box<polars::error::PolarsError>,
+    },
+    /// A column of a table that is of another type.
+    #[error("{file}, column {name}: values of type {found}, expected {expected}")]
+    TableColumn {
+        /// Path or other name of the table.
+        file: String,
+        /// Name of the column.
+        name: String,
+        /// The type.
+        found: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// A cell of a table that is no bit.
+    #[error("{file}, row {row}, column {name}: {found}, expected {expected}")]
+    TableCell {
+        /// Path or other name of the table.
+        file: String,
+        /// The row, from 1.
+        row: usize,
+        /// Name of the column.
+        name: String,
+        /// What the cell holds.
+        found: f64,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// Columns that are not the ones that were written.
+    #[error(
+        "{file}: its columns make a layout of fingerprint {found:016x}; {stored:016x} is stored beside them"
+    )]
+    LayoutFingerprint {
+        /// Path or other name of the file.
+        file: String,
+        /// Of the layout that was written.
+        stored: u64,
+        /// Of the layout that was read.
+        found: u64,
+    },
     /// No column of a CSV file is a header bit.
     #[error(
-        "{file}, line 1: none of the {columns} columns is a bit of a known header; expected nPrint's names such as {}",
+        "{file}: none of the {columns} columns is a bit of a known header; expected nPrint's names such as {}",
         "ipv4_ttl_0"
     )]
     CsvUnknownLayout {
@@ -272,7 +321,7 @@ pub enum Error {
         columns: usize,
     },
     /// A CSV file has some bits of a field only, or a bit twice.
-    #[error("{file}, line 1, column {column}: field {field} needs each of its {bits} bits once; bit {bit} is {}", if *repeated { "repeated" } else { "missing" })]
+    #[error("{file}, column {column}: field {field} needs each of its {bits} bits once; bit {bit} is {}", if *repeated { "repeated" } else { "missing" })]
     CsvField {
         /// Path or other name of the file.
         file: String,
@@ -288,7 +337,7 @@ pub enum Error {
         column: usize,
     },
     /// The fields of a CSV file make no layout.
-    #[error("{file}, line 1: {source}")]
+    #[error("{file}: {source}")]
     CsvLayout {
         /// Path or other name of the file.
         file: String,

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 /// Every segment starts and ends on a byte of the header, so that a row is filled by copying
 /// header bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Segment {
     /// The header that the bits come from.
     pub header: Header,

@@ -28,6 +28,7 @@ const BRIDGED_ETHERNET: u16 = 0x6558;
 ///
 /// # Source
 /// <https://www.tcpdump.org/linktypes.html>; RFC 1661, RFC 1662; IEEE 802.11, IEEE 802.2.
+#[inline]
 pub(crate) fn network_start(link_type: LinkType, bytes: &[u8], layers: Layers) -> Option<usize> {
     if let Some((at, next)) = type_field(link_type) {
         return behind_type(be16(bytes, at)?, bytes, next, layers);
@@ -48,6 +49,7 @@ pub(crate) fn network_start(link_type: LinkType, bytes: &[u8], layers: Layers) -
 }
 
 /// Offsets of the Ethernet type and of what it announces, where those are fixed.
+#[inline]
 const fn type_field(link_type: LinkType) -> Option<(usize, usize)> {
     match link_type {
         LinkType::Ethernet => Some((12, 14)),
@@ -59,9 +61,16 @@ const fn type_field(link_type: LinkType) -> Option<(usize, usize)> {
 
 /// Offset of the IP header behind an Ethernet type, whose data begin at `next`. Each turn moves
 /// forward, so that the packet's end is the bound.
+#[inline]
 fn behind_type(ethertype: u16, bytes: &[u8], next: usize, layers: Layers) -> Option<usize> {
     match ethertype {
         IPV4 | IPV6 => Some(next),
+        _ => behind_tags(ethertype, bytes, next, layers),
+    }
+}
+
+fn behind_tags(ethertype: u16, bytes: &[u8], next: usize, layers: Layers) -> Option<usize> {
+    match ethertype {
         _ if VLAN.contains(&ethertype) && layers.has(Layer::VlanTags) => {
             let (mut ethertype, mut next) = (ethertype, next);
             while VLAN.contains(&ethertype) {
@@ -107,6 +116,7 @@ pub(crate) fn behind_gre(bytes: &[u8], at: usize, layers: Layers) -> Option<usiz
 
 /// The VLAN tags in front of an IP header, each with the type behind it; `link` is what comes
 /// before that header.
+#[inline(never)] // rare, and it would make the copying of rows longer
 pub(crate) fn vlan_tags(link_type: LinkType, link: &[u8]) -> &[u8] {
     let tags = || {
         let (mut at, start) = type_field(link_type)?;

@@ -51,7 +51,7 @@ impl Line<'_> {
     fn expected(&self) -> Option<Found> {
         let names: Vec<&str> = self.0["protocols"].split(':').collect();
         let is_transport = |name: &&str| matches!(*name, "tcp" | "udp" | "icmp" | "icmpv6");
-        let end = names.iter().position(|name| is_transport(name)).unwrap_or(names.len());
+        let end = names.iter().position(is_transport).unwrap_or(names.len());
         let version = names[..end].iter().rfind(|name| matches!(**name, "ip" | "ipv6"))?;
         let at = names[..end].iter().filter(|name| *name == version).count() - 1;
         let sources = self.values(if *version == "ip" { "ip.src" } else { "ipv6.src" });

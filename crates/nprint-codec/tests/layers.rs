@@ -150,8 +150,7 @@ proptest! {
         let mut trace = Trace::new(LinkType::Ethernet);
         trace.push(5_000, &frame, frame.len() as u32);
 
-        // A later fragment is payload as a whole.
-        let layout = Layout::with_payload(&Header::WIRE_ORDER, 200).expect("200 bytes fit");
+        let layout = Layout::with_payload(&Header::WIRE_ORDER, 130).expect("130 bytes fit");
         let layout = Arc::new(layout);
         let policy = RowPolicy::Through(Layers::EVERY_IP_PACKET.with(Layer::VlanTags));
         let matrix = encode(&trace, &layout, policy);

@@ -30,6 +30,11 @@ pub(super) fn read_header(line: &[u8], file: &str) -> Result<(Layout, Vec<(Slot,
         .split(',')
         .map(|n| n.trim().trim_matches('"'))
         .collect();
+    read_names(&names, file)
+}
+
+/// The layout of columns with these names, and what each of them is.
+pub(super) fn read_names(names: &[&str], file: &str) -> Result<(Layout, Vec<(Slot, String)>)> {
     let mut found: Vec<FieldColumns> = Vec::new();
     for (column, (name, bit)) in
         names.iter().enumerate().filter_map(|(c, n)| Some((c, bit_column(n)?)))

@@ -77,7 +77,7 @@ impl RowKey {
     /// The addresses of `packet` are read even where the IP header states a length that would end
     /// before them.
     pub(super) fn of_packet(packet: &[u8], parts: &Parts<'_>) -> Self {
-        let ip = packet.get(parts.link_length..).unwrap_or_default();
+        let ip = packet.get(parts.link.len()..).unwrap_or_default();
         let (source, destination) = match parts.network {
             Some((Header::Ipv4, _)) => (v4(ip.get(12..16)), v4(ip.get(16..20))),
             Some(_) => (v6(ip.get(8..24)), v6(ip.get(24..40))),

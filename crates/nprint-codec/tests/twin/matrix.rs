@@ -22,7 +22,8 @@ pub fn headers(
         if layers.has(Layer::VlanTags) {
             let is_tag =
                 |at: usize| matches!(&d.link[at..], [0x81 | 0x91, 0, ..] | [0x88, 0xa8, ..]);
-            let tags = (0..).take_while(|tag| is_tag(12 + 4 * tag)).count();
+            let most = d.link.len() >> 2;
+            let tags = (0..most).take_while(|tag| is_tag(12 + 4 * tag)).count();
             headers.push((Header::Vlan, &d.link[14..14 + 4 * tags]));
         }
     }
