@@ -127,10 +127,8 @@ fn numbers_inside_options_are_derived_on_both_sides_of_the_share() {
             .sum();
         // Every option of these captures that is not on a SYN begins with two NOPs, and SYNs carry
         // theirs behind MSS and SACK-permitted.
-        let on_syn = truth
-            .iter()
-            .filter(|r| r.bytes(tcp::OPTIONS).get(6..8) == Some(&[8, 10]))
-            .count();
+        let on_syn =
+            truth.iter().filter(|r| r.bytes(tcp::OPTIONS).get(6..8) == Some(&[8, 10])).count();
         let sack: usize = truth
             .iter()
             .map(|row| {
