@@ -1,16 +1,17 @@
 //! What repair changed: a measure of how good the evidence was.
 
 use crate::draft::{Draft, Transport};
-use crate::plan::options::timestamp_offset;
-use nprint_codec::{Field, IpVersion, SoftMatrix, TernaryMatrix, icmp, ipv4, tcp, udp};
+use crate::plan::options::{sack_range, timestamp_offset};
+use nprint_codec::{Field, IpVersion, Row, SoftMatrix, TernaryMatrix, icmp, ipv4, tcp, udp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Fields that follow from the others: a model need not get them right.
+/// Derived fields: they follow from the others, and a model need not get them right.
 ///
 /// Checksums, header lengths, sequence and acknowledgement numbers, IPv4 identification and
-/// fragment offset, the UDP length; the time-stamp numbers inside TCP options count as derived
-/// too.
+/// fragment offset, the UDP length. The numbers inside TCP options are derived too, though the option
+/// area is not: the 64 cells of a time-stamp option's value and echo, and the edges of SACK blocks,
+/// where the result has them. Every count of this module that says "derived" means these cells.
 pub const DERIVED_FIELDS: [Field; 11] = [
     ipv4::CHECKSUM,
     ipv4::HEADER_LENGTH,
@@ -46,9 +47,9 @@ pub struct RepairReport {
     pub cells: u64,
     /// Cells that were changed, vacancy included.
     pub changed_cells: u64,
-    /// Cells of fields that are not derived.
+    /// Of these, the cells that are not derived ([`DERIVED_FIELDS`]).
     pub non_derived_cells: u64,
-    /// Changed cells of fields that are not derived.
+    /// Changed cells that are not derived.
     pub changed_non_derived_cells: u64,
     /// Changed cells of the evidence by their confidences, as a share of all confidence.
     pub confidence_lost: f64,
@@ -174,8 +175,14 @@ pub(crate) fn report(
     let (mut changed, mut changed_non_derived) = (0_u64, 0_u64);
     let mut lost = 0_u64;
     let mut difference = vec![0_u64; layout.words()];
+    let options = layout.column_of(tcp::OPTIONS).unwrap_or(0);
+    let mut derived = derived_mask.clone();
     for row in 0..result.rows() {
         let (before, after) = (soft.cells().row(row), result.row(row));
+        derived.copy_from_slice(&derived_mask);
+        for columns in option_numbers(&after, options) {
+            columns.for_each(|c| derived[c >> 6] |= 1 << (63 - (c & 63)));
+        }
         let mut any = 0;
         for word in 0..layout.words() {
             let (p, q) = (before.present_words()[word], after.present_words()[word]);
@@ -183,9 +190,9 @@ pub(crate) fn report(
             difference[word] = d;
             any |= d;
             cells += u64::from((p | q).count_ones());
-            non_derived += u64::from(((p | q) & !derived_mask[word]).count_ones());
+            non_derived += u64::from(((p | q) & !derived[word]).count_ones());
             changed += u64::from(d.count_ones());
-            changed_non_derived += u64::from((d & !derived_mask[word]).count_ones());
+            changed_non_derived += u64::from((d & !derived[word]).count_ones());
         }
         if any == 0 {
             continue;
@@ -204,12 +211,6 @@ pub(crate) fn report(
                 by_field[field].1 += u64::from(last != Some(field));
                 last = Some(field);
             }
-        }
-        if after.get(tcp::DATA_OFFSET).is_some_and(|d| d > 5)
-            && let Some(at) = timestamp_offset(&after.bytes(tcp::OPTIONS))
-            && let Some(column) = layout.column_of(tcp::OPTIONS)
-        {
-            changed_non_derived -= popcount(&difference, column + 8 * at, 64);
         }
     }
     let columns = layout.columns();
@@ -271,13 +272,12 @@ pub(crate) fn report(
     }
 }
 
-/// Ones in a run of bits of a plane.
-fn popcount(plane: &[u64], column: usize, bits: usize) -> u64 {
-    (0..bits)
-        .step_by(32)
-        .map(|start| {
-            let n = (bits - start).min(32);
-            u64::from(crate::evidence::extract(plane, column + start, n).count_ones())
-        })
-        .sum()
+/// Columns of the numbers inside a row's TCP options, whose area begins at column `start`.
+fn option_numbers(row: &Row<'_>, start: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let mut found = [None, None];
+    if row.get(tcp::DATA_OFFSET).is_some_and(|words| words > 5) {
+        let bytes = row.bytes(tcp::OPTIONS);
+        found = [timestamp_offset(&bytes).map(|at| at..at + 8), sack_range(&bytes)];
+    }
+    found.into_iter().flatten().map(move |bytes| start + 8 * bytes.start..start + 8 * bytes.end)
 }

@@ -104,3 +104,56 @@ fn changes_by_field_add_up() {
         assert!(report.confidence_lost > 0.0 && report.confidence_lost < 1.0, "{name}");
     }
 }
+
+#[test]
+fn numbers_inside_options_are_derived_on_both_sides_of_the_share() {
+    for (name, source) in captures() {
+        let truth = cells_of(&source);
+        let column = truth.layout().column_of(tcp::OPTIONS).expect("the reference layout");
+        // A time-stamp option of an ordinary segment: NOP, NOP, 8, 10, value, echo.
+        let stamped: Vec<usize> = (0..truth.rows())
+            .filter(|r| truth.row(*r).bytes(tcp::OPTIONS).starts_with(&[1, 1, 8, 10]))
+            .collect();
+        let report = |cells| {
+            repair(&SoftMatrix::certain(cells), &RepairConfig::default()).expect("a valid matrix").1
+        };
+        let before = report(truth.clone());
+        let derived: u64 = truth
+            .iter()
+            .map(|row| {
+                let of = |f: &nprint_codec::Field| row.get(*f).map_or(0, |_| u64::from(f.bits));
+                protocol_repair::DERIVED_FIELDS.iter().map(of).sum::<u64>()
+            })
+            .sum();
+        // Every option of these captures that is not on a SYN begins with two NOPs, and SYNs carry
+        // theirs behind MSS and SACK-permitted.
+        let on_syn =
+            truth.iter().filter(|r| r.bytes(tcp::OPTIONS).get(6..8) == Some(&[8, 10])).count();
+        let sack: usize = truth
+            .iter()
+            .map(|row| {
+                let bytes = row.bytes(tcp::OPTIONS);
+                let at = if bytes.starts_with(&[1, 1, 8, 10]) { 12 } else { 0 };
+                match bytes.get(at..at + 4) {
+                    Some([1, 1, 5, length]) => 8 * (usize::from(*length) - 2),
+                    _ => 0,
+                }
+            })
+            .sum();
+        let numbers = 64 * (stamped.len() + on_syn) + sack;
+        let expected = before.cells - derived - numbers as u64;
+        assert_eq!(before.non_derived_cells, expected, "{name}");
+        // A clock that jumps to and fro is set again, and that changes nothing that is not derived.
+        let mut disturbed = truth.clone();
+        for row in stamped.iter().step_by(2) {
+            let at = column + 32;
+            let one = truth.row(*row).cell(at) == nprint_codec::Cell::Zero;
+            let cell = if one { nprint_codec::Cell::One } else { nprint_codec::Cell::Zero };
+            disturbed.row_mut(*row).set_cell(at, cell);
+        }
+        let after = report(disturbed);
+        assert_eq!(after.non_derived_cells, before.non_derived_cells, "{name}");
+        assert_eq!(after.changed_non_derived_cells, 0, "{name}");
+        assert_eq!(after.changed_cells > before.changed_cells, stamped.len() > 8, "{name}");
+    }
+}

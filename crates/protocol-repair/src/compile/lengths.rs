@@ -9,6 +9,9 @@ use nprint_codec::{IpVersion, icmp, ipv4, ipv6, tcp, udp};
 /// Largest packet of an ordinary link. Units: bytes.
 const ETHERNET_MTU: u32 = 1500;
 
+/// Bits of a length field above those of [`ETHERNET_MTU`].
+const HIGH_BITS: f64 = 5.0;
+
 /// Bytes of the headers of a row: IP (40 of IPv6), extension, transport.
 pub(crate) fn headers(draft: &Draft<'_>, row: usize) -> (u32, u32, u32) {
     let stack = draft.rows[row].stack;
@@ -62,16 +65,19 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
         let payloads = settle(draft, &v6, ipv6::PAYLOAD_LENGTH, draft.noise);
         let limit = |lengths: &[u32]| {
             let large = lengths.iter().filter(|l| **l > ETHERNET_MTU).count();
-            let common = 20 * large >= lengths.len() || draft.noise.is_clean();
+            // Wrong high bits make lengths large, too.
+            let by_chance = HIGH_BITS * draft.noise.rate * lengths.len() as f64;
+            let common = large as f64 >= 2.0 * by_chance + 0.05 * lengths.len() as f64;
+            let common = common || draft.noise.is_clean();
             if common { u32::from(u16::MAX) } else { ETHERNET_MTU }
         };
         let (limit4, limit6) = (limit(&totals), limit(&payloads));
         for (row, total) in v4.into_iter().zip(totals) {
             let (ip, _, _) = headers(draft, row);
-            lengths[row] = (total.saturating_sub(ip), limit4 - ip);
+            lengths[row] = within(total.saturating_sub(ip), limit4 - ip);
         }
         for (row, length) in v6.into_iter().zip(payloads) {
-            lengths[row] = (length, limit6);
+            lengths[row] = within(length, limit6);
         }
     }
     if !(draft.noise.is_clean() && draft.evidence.is_certain()) {
@@ -83,12 +89,17 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     udp_lengths_of_fragments(draft);
 }
 
+/// A length with its limit; where it is larger, its high bits are wrong.
+fn within(length: u32, limit: u32) -> (u32, u32) {
+    (if length > limit { length & 0x7ff } else { length }.min(limit), limit)
+}
+
 /// Fixes one row; `length` and `limit` count the bytes after the IPv4 header with options or
 /// after the 40 bytes of IPv6.
 fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
     let (ip, extension, transport) = headers(draft, row);
     let facts = draft.rows[row];
-    let mut length = if length > limit { length & 0x7ff } else { length }.min(limit);
+    let mut length = length;
     if facts.stack.transport == Transport::Udp && !facts.more_fragments {
         length = with_udp_length(draft, row, length, ip, extension, limit);
     }
@@ -104,10 +115,6 @@ fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
     if facts.stack.transport == Transport::Udp {
         let ports = draft.flows[facts.flow].ports;
         payload = payload.max(crate::compile::payload::fewest_udp(ports, payload));
-    }
-    if facts.stack.transport == Transport::Tcp && payload > 0 && !draft.noise.is_clean() {
-        let port = draft.flows[facts.flow].ports[1];
-        payload = payload.max(crate::compile::payload::fewest_tcp(port) as u32);
     }
     payload = match step {
         0 => fewest,

@@ -1,21 +1,23 @@
 //! TCP segment lengths that agree with the sequence numbers around them.
 //!
 //! The number of a segment and that of the next one of its side say how long it is, and so does an
-//! acknowledgement; the length fields say it once more. Each of them may be wrong. The length is the
-//! one that all of them together make the cheapest.
+//! acknowledgement; the length fields say it once more. Each of them may be wrong. The lengths are
+//! those of the cheapest stream that all of them together make.
 
 use crate::compile::lengths::headers;
 use crate::draft::{Draft, Transport};
 use crate::infer::settle::counts;
+use crate::plan::bases::starts;
+use crate::plan::stream::{Lengths, Segment, lay_out, segments};
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
-/// Nats that disagreement with a later segment's number costs at most: it may be a repetition, or
-/// lie behind a gap.
-const NEXT_CAP: f32 = 7.0;
-/// Later segments of the same side that are asked.
-const AHEAD: usize = 3;
-/// The same for the acknowledgement that comes next: it may be of less, or of more.
-const ACK_CAP: f32 = 3.0;
+/// Most nats of a length that the side has not shown before.
+const NEW_LENGTH: f32 = 9.0;
+/// Frequent lengths that are told apart by how often they come.
+const FREQUENT: usize = 64;
+
+/// Of these, how many are tried for a segment.
+const LIKELY: usize = 3;
 
 /// Replaces lengths (bytes after the IP header, with their limit) of TCP rows where the numbers say
 /// otherwise.
@@ -25,112 +27,96 @@ pub(super) fn agree_with_numbers(draft: &Draft<'_>, lengths: &mut [(u32, u32)]) 
             continue;
         }
         for connection in draft.connections(flow) {
-            for side in 0..2 {
-                one_side(draft, &connection, side, lengths);
-            }
-        }
-    }
-}
-
-/// A segment with what its surroundings show.
-struct Place {
-    row: usize,
-    /// The next segment of its side.
-    next: Option<usize>,
-    /// The next segment of the other side, if it comes before `next` or right after it.
-    answer: Option<usize>,
-}
-
-fn places(draft: &Draft<'_>, rows: &[usize], side: usize) -> Vec<Place> {
-    let mut out: Vec<Place> = Vec::new();
-    let (mut next, mut answer) = (None, None);
-    for &row in rows.iter().rev() {
-        if draft.rows[row].direction == side {
-            out.push(Place { row, next, answer });
-            next = Some(row);
-        } else {
-            answer = Some(row);
-        }
-    }
-    out.reverse();
-    out
-}
-
-fn one_side(draft: &Draft<'_>, rows: &[usize], side: usize, lengths: &mut [(u32, u32)]) {
-    let places = places(draft, rows, side);
-    let settled: Vec<u32> = places.iter().map(|p| lengths[p.row].0).collect();
-    let known = counts(&settled);
-    let total = settled.len() as f32 + 1.0;
-    let share_of = |length: u32| {
-        let count = known.iter().take(64).find(|(l, _)| *l == length).map_or(0, |(_, n)| *n);
-        -((count as f32 + 0.02) / total).ln()
-    };
-    // Where the segment before says that this one begins.
-    let mut expected: Option<u32> = None;
-    for (index, place) in places.iter().enumerate() {
-        let row = place.row;
-        let (_, extension, transport) = headers(draft, row);
-        let fixed = extension + transport;
-        let flag = |field| draft.value(row, field);
-        let extra = flag(tcp::SYN) + flag(tcp::FIN);
-        let own = draft.evidence.read(row, tcp::SEQ).value;
-        let (settled, limit) = lengths[row];
-        if flag(tcp::SYN) + flag(tcp::RST) == 0 {
-            let starts = [Some(own), expected.filter(|e| *e != own)];
-            let cost = |length: u32| {
-                let after = |start: u32| start.wrapping_add(length.saturating_sub(fixed) + extra);
-                let answered = |start: u32| match place.answer {
-                    Some(row) => draft
-                        .evidence
-                        .cost(draft.noise, row, tcp::ACK_NUMBER, after(start))
-                        .min(ACK_CAP),
-                    None => 0.0,
-                };
-                let followed = |start: u32| -> f32 {
-                    let mut at = after(start);
-                    let mut sum = 0.0;
-                    for later in places[index + 1..].iter().take(AHEAD) {
-                        let cost = draft.evidence.cost(draft.noise, later.row, tcp::SEQ, at);
-                        sum += cost.min(NEXT_CAP);
-                        at = at.wrapping_add(space(draft, later.row, lengths[later.row].0));
-                    }
-                    sum
-                };
-                let links = starts.iter().flatten().map(|s| followed(*s) + answered(*s));
-                field_cost(draft, row, length)
-                    + share_of(length).min(9.0)
-                    + links.fold(f32::MAX, f32::min)
+            let settled = |row: usize| {
+                if draft.value(row, tcp::SYN) + draft.value(row, tcp::RST) > 0 {
+                    // Neither opening nor reset carries data.
+                    return (0, 0);
+                }
+                let (length, limit) = lengths[row];
+                let fixed = fixed(draft, row);
+                (length.saturating_sub(fixed), limit.saturating_sub(fixed))
             };
-            let mut best = (cost(settled), settled);
-            let numbers = [(place.next, tcp::SEQ), (place.answer, tcp::ACK_NUMBER)];
-            for (other, field) in numbers {
-                let Some(other) = other else { continue };
-                for start in starts.iter().flatten() {
-                    let there = draft.evidence.read(other, field).value;
-                    let length = there.wrapping_sub(*start).wrapping_sub(extra).wrapping_add(fixed);
-                    if (fixed..=limit).contains(&length) {
-                        let cost = cost(length);
-                        if cost < best.0 {
-                            best = (cost, length);
-                        }
-                    }
+            let segments = segments(draft, &connection, settled);
+            let starts = starts(draft, &segments, flow, draft.noise);
+            for (side, start) in starts.iter().enumerate().filter(|(_, s)| s.told) {
+                let open = Open::new(draft, &segments, side, lengths);
+                let noise = Some(draft.noise);
+                let placed = lay_out(draft, &segments, side, &start.numbers, &open, noise);
+                for (segment, placed) in segments.iter().filter(|s| s.side == side).zip(placed) {
+                    lengths[segment.row].0 = placed.payload + fixed(draft, segment.row);
                 }
             }
-            lengths[row].0 = best.1;
         }
-        let start = expected.map_or(own, |e| {
-            let cost = |value| draft.evidence.cost(draft.noise, row, tcp::SEQ, value);
-            if cost(e) < NEXT_CAP { e } else { own }
-        });
-        expected = Some(start.wrapping_add(lengths[row].0.saturating_sub(fixed) + extra));
     }
 }
 
-/// Sequence space of a row with `length` bytes after its IP header.
-fn space(draft: &Draft<'_>, row: usize, length: u32) -> u32 {
+/// Bytes of a row between IP header and data.
+fn fixed(draft: &Draft<'_>, row: usize) -> u32 {
     let (_, extension, transport) = headers(draft, row);
-    let flags = draft.value(row, tcp::SYN) + draft.value(row, tcp::FIN);
-    length.saturating_sub(extension + transport) + flags
+    extension + transport
+}
+
+/// Lengths while they are still to be decided.
+struct Open<'a> {
+    draft: &'a Draft<'a>,
+    /// The side's most frequent lengths after the IP header, and how many it has.
+    frequent: Vec<(u32, usize)>,
+    total: f32,
+}
+
+impl<'a> Open<'a> {
+    fn new(
+        draft: &'a Draft<'a>,
+        segments: &[Segment],
+        side: usize,
+        lengths: &[(u32, u32)],
+    ) -> Self {
+        let settled: Vec<u32> =
+            segments.iter().filter(|s| s.side == side).map(|s| lengths[s.row].0).collect();
+        let mut frequent = counts(&settled);
+        frequent.truncate(FREQUENT);
+        Self { draft, frequent, total: settled.len() as f32 + 1.0 }
+    }
+}
+
+impl Lengths for Open<'_> {
+    fn cost(&self, segment: &Segment, payload: u32) -> f32 {
+        let length = payload + fixed(self.draft, segment.row);
+        let count = self.frequent.iter().find(|(l, _)| *l == length).map_or(0, |(_, n)| *n);
+        // A length does not vouch for itself.
+        let count = count.saturating_sub(usize::from(payload == segment.payload));
+        let share = -((count as f32 + 0.02) / self.total).ln();
+        field_cost(self.draft, segment.row, length) + share.min(NEW_LENGTH)
+    }
+
+    fn likely(&self, segment: &Segment) -> Vec<u32> {
+        let fixed = fixed(self.draft, segment.row);
+        let frequent = self.frequent.iter().filter_map(|(length, _)| length.checked_sub(fixed));
+        let mut out: Vec<(f32, u32)> = frequent
+            .filter(|payload| *payload <= segment.most && *payload != segment.payload)
+            .map(|payload| (self.cost(segment, payload), payload))
+            .collect();
+        out.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        out.truncate(LIKELY);
+        let mut likely = vec![segment.payload];
+        likely.extend(out.into_iter().map(|(_, payload)| payload));
+        let own = field_value(self.draft, segment.row).and_then(|length| length.checked_sub(fixed));
+        if let Some(own) = own.filter(|own| *own <= segment.most && !likely.contains(own)) {
+            likely.push(own);
+        }
+        likely
+    }
+}
+
+/// Bytes after the IP header that the row's own length field names.
+fn field_value(draft: &Draft<'_>, row: usize) -> Option<u32> {
+    match draft.rows[row].stack.version {
+        IpVersion::V4 => {
+            let (ip, _, _) = headers(draft, row);
+            draft.evidence.read(row, ipv4::TOTAL_LENGTH).value.checked_sub(ip)
+        }
+        IpVersion::V6 => Some(draft.evidence.read(row, ipv6::PAYLOAD_LENGTH).value),
+    }
 }
 
 /// What the row's own length field says to `length` bytes after the IP header.

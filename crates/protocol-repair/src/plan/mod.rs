@@ -1,7 +1,10 @@
 //! The legal course of events that agrees with the evidence best.
 
+mod acks;
+pub(crate) mod bases;
+mod beam;
 pub(crate) mod flags;
 pub(crate) mod ids;
 pub(crate) mod numbers;
 pub(crate) mod options;
-mod stream;
+pub(crate) mod stream;

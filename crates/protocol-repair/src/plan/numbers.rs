@@ -2,16 +2,17 @@
 //!
 //! The numbers of a connection explain each other: data continues the stream or repeats a part
 //! that is known, and what is acknowledged was sent. Evidence that does so is kept as it is. Else
-//! the stream is laid out anew from the lengths, near the numbers that the evidence has, by the
-//! cheapest of: continue, repeat, leave a gap.
+//! the streams are laid out anew from the lengths, near the numbers that the evidence has.
 
-use super::stream::{Bases, REACH, Segment, acknowledgement, bases, distance};
+use super::acks;
+use super::bases::starts;
+use super::stream::{Fixed, REACH, distance, lay_out, segments};
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
 use nprint_codec::tcp;
 
 /// Sequence space that a row takes.
-pub(super) fn space(draft: &Draft<'_>, row: usize) -> u32 {
+fn space(draft: &Draft<'_>, row: usize) -> u32 {
     draft.rows[row].payload_bytes + draft.value(row, tcp::SYN) + draft.value(row, tcp::FIN)
 }
 
@@ -28,7 +29,7 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             if verdict.keep && draft.noise.is_clean() {
                 keep(draft, &connection);
             } else {
-                lay_out(draft, &connection, flow, &verdict);
+                renumber(draft, &connection, flow, &verdict);
             }
         }
     }
@@ -72,8 +73,8 @@ fn explain(draft: &Draft<'_>, rows: &[usize]) -> Verdict {
             Some(stream) => {
                 let ahead = distance(stream.next, seq);
                 good = ahead == 0 || (ahead < 0 && distance(stream.low, seq) >= 0);
-                possible = ahead.unsigned_abs() < REACH as u32
-                    || (flag(tcp::RST) && (seq == 0 || seq == ack));
+                possible =
+                    ahead.unsigned_abs() < REACH || (flag(tcp::RST) && (seq == 0 || seq == ack));
                 if possible && !flag(tcp::RST) {
                     let end = seq.wrapping_add(length);
                     if distance(stream.next, end) > 0 {
@@ -91,7 +92,7 @@ fn explain(draft: &Draft<'_>, rows: &[usize]) -> Verdict {
                 Some(other) => {
                     let beyond = distance(other.next, ack);
                     good &= beyond <= 0 || !third_step;
-                    possible &= beyond.unsigned_abs() < REACH as u32;
+                    possible &= beyond.unsigned_abs() < REACH;
                     if beyond > 0 && possible {
                         other.next = ack;
                     }
@@ -133,73 +134,38 @@ fn keep(draft: &mut Draft<'_>, rows: &[usize]) {
     }
 }
 
-fn lay_out(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict) {
-    let Bases { numbers: base, told } = bases(draft, rows, flow, noise_of(draft, verdict));
-    let noise = (told || verdict.exact >= 0.1).then(|| noise_of(draft, verdict));
-    let mut next = base;
-    let mut acked = base;
-    let mut starts: [Vec<(u32, u32)>; 2] = [Vec::new(), Vec::new()];
-    let mut ends: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
-    let opened = draft.value(rows[0], tcp::SYN) == 1;
-    // Until the initiator's first segment after the answer, numbers are exact.
-    let (mut answered, mut shaken) = (false, !opened);
-    for (i, row) in rows.iter().enumerate() {
-        let side = draft.rows[*row].direction;
-        let flag = |field| draft.value(*row, field) == 1;
-        let (syn, rst, has_ack) = (flag(tcp::SYN), flag(tcp::RST), flag(tcp::ACK));
-        let length = space(draft, *row);
-        let exact = syn || (rst && !has_ack) || !shaken;
-        let seq = match noise {
-            _ if syn => base[side],
-            Some(noise) if !exact => {
-                let segment = Segment { draft, rows, index: i, length, noise };
-                let (seq, goes_on) = segment.sequence(next[side], &starts[side]);
-                if goes_on {
-                    // What was laid out before was too long, or something was lost.
-                    next[side] = seq;
-                    if distance(seq, acked[side]) > 0 {
-                        acked[side] = seq;
-                    }
-                }
-                seq
-            }
-            _ => next[side],
-        };
-        let end = seq.wrapping_add(length);
-        let ack = if !has_ack {
-            0
-        } else if syn || !shaken {
-            // Steps of the handshake acknowledge exactly what was sent.
-            next[1 - side]
-        } else {
-            acknowledgement(draft, *row, acked[1 - side], next[1 - side], &ends[1 - side], noise)
-        };
-        if has_ack {
-            acked[1 - side] = ack;
+/// Lays out both streams and what is acknowledged of them.
+fn renumber(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict) {
+    let noise = noise_of(draft, verdict);
+    let segments = segments(draft, rows, |row| {
+        let payload = draft.rows[row].payload_bytes;
+        (payload, payload)
+    });
+    let starts = starts(draft, &segments, flow, noise);
+    let told = starts.iter().any(|s| s.told) || verdict.exact >= 0.1;
+    let noise = told.then_some(noise);
+    let streams =
+        [0, 1].map(|side| lay_out(draft, &segments, side, &starts[side].numbers, &Fixed, noise));
+    for side in 0..2 {
+        let peer = &streams[1 - side];
+        let first = peer.first().map_or(starts[1 - side].numbers[0].1, |p| p.seq);
+        let acks = acks::decide(draft, &segments, side, (first, peer), noise);
+        let own = segments.iter().filter(|s| s.side == side);
+        for ((segment, placed), ack) in own.zip(&streams[side]).zip(acks) {
+            draft.set(segment.row, tcp::SEQ, placed.seq);
+            draft.set(segment.row, tcp::ACK_NUMBER, ack);
         }
-        answered |= syn && side == 1;
-        shaken |= answered && side == 0 && !syn && has_ack && !rst;
-        if length > 0 && !rst {
-            if !starts[side].iter().rev().take(64).any(|(s, _)| *s == seq) {
-                starts[side].push((seq, length));
-            }
-            if distance(next[side], end) > 0 {
-                next[side] = end;
-                ends[side].push(end);
-            }
-        }
-        draft.set(*row, tcp::SEQ, seq);
-        draft.set(*row, tcp::ACK_NUMBER, ack);
     }
 }
 
-/// What a wrong bit of a number costs: from the share of exact numbers, (1 - rate)^32.
+/// What a wrong bit of a number costs: from the share of numbers that continue their stream: neither they
+/// nor those before them have a wrong bit, (1 - rate)^64.
 fn noise_of(draft: &Draft<'_>, verdict: &Verdict) -> Noise {
     if !draft.evidence.is_certain() && !draft.noise.is_clean() {
         // Confidences say more than the share of exact numbers.
         return draft.noise;
     }
-    let rate = 1.0 - verdict.exact.clamp(0.02, 0.999).powf(1.0 / 32.0);
+    let rate = 1.0 - verdict.exact.clamp(0.02, 0.999).powf(1.0 / 64.0);
     let burst_cost = draft.noise.burst_cost;
     let rate = if burst_cost.is_finite() { 0.0 } else { rate };
     Noise { burst_cost, ..Noise::of_rate(rate.max(draft.noise.rate).max(0.002)) }

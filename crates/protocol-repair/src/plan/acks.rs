@@ -1,0 +1,95 @@
+//! What each segment acknowledges: never less than before, never more than was sent.
+
+use super::beam::Beam;
+use super::stream::{Placed, REACH, SILENT, Segment, distance, filled};
+use crate::draft::Draft;
+use crate::evidence::Noise;
+use nprint_codec::tcp;
+
+/// Nats of acknowledging all that was sent: 86.8 % of acknowledgements. This and the other costs are
+/// counted by `examples/stream_statistics.rs`.
+const ALL: f32 = 0.14;
+/// The same as before although more was sent: 9.7 %.
+const AS_BEFORE: f32 = 2.3;
+/// Up to the end of one of the segments before the last: 2.9 % together, 0.2 % each.
+const AN_END: f32 = 6.0;
+/// Up to a number that is no segment's end: 0.6 %, and any of those numbers.
+const NO_END: f32 = 5.1;
+/// Ends that a disturbed acknowledgement is compared with: 99.8 % lie within.
+const COMPARED: usize = 128;
+/// Wrong bits of an acknowledgement that is taken for an end's.
+const WRONG_BITS: u32 = 6;
+
+/// The acknowledgement numbers of `side`, one for each of its segments, in order; 0 without ACK.
+/// `placed` are the other side's segments, `first` is where its stream begins; `noise` is `None`
+/// where the numbers of the evidence say nothing.
+pub(super) fn decide(
+    draft: &Draft<'_>,
+    segments: &[Segment],
+    side: usize,
+    (first, placed): (u32, &[Placed]),
+    noise: Option<Noise>,
+) -> Vec<u32> {
+    let column = draft.evidence.cells().layout().column_of(tcp::ACK_NUMBER).unwrap_or(0);
+    let mut placed = placed.iter();
+    let mut ends: Vec<u32> = Vec::new();
+    let mut head = first;
+    // The first acknowledgement may be of less than the trace shows.
+    let mut beam: Beam<Option<u32>, u32> = Beam::new([(0.0, None)]);
+    for segment in segments {
+        if segment.side != side {
+            if let Some(placed) = placed.next()
+                && placed.head != head
+            {
+                head = placed.head;
+                ends.push(head);
+            }
+            continue;
+        }
+        if !segment.ack {
+            beam.step(|state, offer| offer(0.0, *state, 0));
+            continue;
+        }
+        let Some(noise) = noise.filter(|_| !segment.exact) else {
+            beam.step(|_, offer| offer(0.0, Some(head), head));
+            continue;
+        };
+        let cost = |value| {
+            let (row, reading) = (segment.row, segment.ack_number);
+            draft.evidence.cost_of(noise, row, column, reading, value).min(SILENT)
+        };
+        let alike = alike(segment, &ends);
+        let own = Some(filled(segment.ack_number, head));
+        beam.step(|state, offer| {
+            offer(ALL + cost(head), Some(head), head);
+            let before = state.unwrap_or(head);
+            if before != head {
+                offer(AS_BEFORE + cost(before), *state, before);
+            }
+            let within = |value: u32| match state {
+                Some(before) => distance(*before, value) > 0 && distance(value, head) > 0,
+                None => value != head && head.wrapping_sub(value) < REACH,
+            };
+            for value in alike.iter().copied().filter(|v| within(*v)) {
+                offer(AN_END + cost(value), Some(value), value);
+            }
+            if let Some(own) = own.filter(|v| within(*v) && !alike.contains(v)) {
+                let span = head.wrapping_sub(state.unwrap_or(head.wrapping_sub(REACH)));
+                offer(NO_END + (span as f32).ln() + cost(own), Some(own), own);
+            }
+        });
+    }
+    beam.finish()
+}
+
+/// The ends but the last that the segment's own number resembles most.
+fn alike(segment: &Segment, ends: &[u32]) -> Vec<u32> {
+    let reading = segment.ack_number;
+    let wrong = |value: u32| ((reading.value ^ value) & reading.known).count_ones();
+    let compared = ends.iter().rev().skip(1).take(COMPARED);
+    let mut out: Vec<(u32, u32)> =
+        compared.map(|end| (wrong(*end), *end)).filter(|(w, _)| *w <= WRONG_BITS).collect();
+    out.sort_by_key(|(wrong, _)| *wrong);
+    out.truncate(3);
+    out.into_iter().map(|(_, end)| end).collect()
+}
