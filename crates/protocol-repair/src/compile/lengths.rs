@@ -105,10 +105,6 @@ fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
         let ports = draft.flows[facts.flow].ports;
         payload = payload.max(crate::compile::payload::fewest_udp(ports, payload));
     }
-    if facts.stack.transport == Transport::Tcp && payload > 0 && !draft.noise.is_clean() {
-        let port = draft.flows[facts.flow].ports[1];
-        payload = payload.max(crate::compile::payload::fewest_tcp(port) as u32);
-    }
     payload = match step {
         0 => fewest,
         1 => payload,

@@ -12,8 +12,6 @@ use std::collections::HashMap;
 /// Nats for naming a conversation: a free port beside a known one, or two free ports.
 const NEW_CLIENT: f32 = 12.0;
 const NEW_PAIR: f32 = 22.0;
-/// Fewest nats for saying that a new conversation begins.
-const ESCAPE: f32 = 1.5;
 /// Conversations with one port that make it a server's.
 const SHARED: usize = 3;
 /// Most ports of servers.
@@ -22,16 +20,14 @@ const SERVERS: usize = 32;
 const COMPARED: usize = 128;
 /// Rows a block that says which conversations are near. Units: rows, as a power of two.
 const BLOCK_SHIFT: u32 = 3;
-/// How far from its rows a short conversation may go on. Units: rows of the transport.
-const NEAR: usize = 6;
+/// Rows on each side whose conversations say what is going on. Units: rows of the transport.
+const WINDOW: usize = 8;
 
 /// A conversation while rows are given to it.
 #[derive(Debug, Clone)]
 pub(super) struct Conversation {
     pub(super) ports: [u16; 2],
     rows: usize,
-    first: usize,
-    last: usize,
 }
 
 /// The conversations found so far, and which one each row belongs to. Rows are numbered within
@@ -45,7 +41,7 @@ pub(super) struct Conversations {
     servers: Vec<u16>,
     /// The ones past [`COMPARED`] that have rows in a block.
     by_block: HashMap<usize, Vec<usize>>,
-    escape: f32,
+    placed: usize,
 }
 
 impl Conversations {
@@ -55,15 +51,13 @@ impl Conversations {
         pairs: &[([u16; 2], Vec<usize>)],
         evidence: &PortEvidence<'_>,
     ) -> Self {
-        // Where few conversations explain most rows, another one is a surprise.
-        let repeated = pairs.iter().filter(|(_, members)| members.len() > 1).count();
         let mut found = Self {
             all: Vec::new(),
             of_row: vec![usize::MAX; ends.len()],
             users: HashMap::new(),
             servers: Vec::new(),
             by_block: HashMap::new(),
-            escape: (ends.len() as f32 / (repeated + 1) as f32).ln().max(ESCAPE),
+            placed: 0,
         };
         for (pair, members) in pairs.iter().filter(|(_, members)| members.len() > 1) {
             found.offer(ends, *pair, members, evidence);
@@ -86,7 +80,6 @@ impl Conversations {
         evidence: &PortEvidence<'_>,
     ) {
         let (own, ports) = self.naming(&ends[members[0]], pair, members.len(), evidence);
-        let rows = ends.len();
         let explained = self
             .near(members[0])
             .map(|index| {
@@ -95,13 +88,12 @@ impl Conversations {
                     return 0.0;
                 }
                 let each = evidence.cost(&ends[members[0]], other.ports);
-                let near = members.iter().all(|m| other.is_near(*m));
-                members.len() as f32 * (each - other.share(rows, near).ln())
+                members.len() as f32 * (each - self.share(index, members[0]).ln())
             })
             .fold(f32::MAX, f32::min);
-        let share = (rows as f32 / members.len() as f32).ln();
-        if own + self.escape + (members.len() - 1) as f32 * share <= explained {
-            self.push(ports, members[0]);
+        let share = (ends.len() as f32 / members.len() as f32).ln();
+        if own + self.escape() + (members.len() - 1) as f32 * share <= explained {
+            self.push(ports);
             for member in members {
                 self.add(self.all.len() - 1, *member);
             }
@@ -111,19 +103,17 @@ impl Conversations {
     /// Gives a row to the conversation that explains it best, or to a new one.
     fn place(&mut self, ends: &Ends, row: usize, evidence: &PortEvidence<'_>) {
         let (own, ports) = self.naming(ends, ends.ports(), 1, evidence);
-        let rows = self.of_row.len();
         let best = self
             .near(row)
             .map(|index| {
-                let other = &self.all[index];
-                let share = other.share(rows, other.is_near(row));
-                (evidence.cost(ends, other.ports) - share.ln(), index)
+                let cost = evidence.cost(ends, self.all[index].ports);
+                (cost - self.share(index, row).ln(), index)
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
         match best {
-            Some((cost, index)) if cost <= own + self.escape => self.add(index, row),
+            Some((cost, index)) if cost <= own + self.escape() => self.add(index, row),
             _ => {
-                self.push(ports, row);
+                self.push(ports);
                 self.add(self.all.len() - 1, row);
             }
         }
@@ -131,7 +121,21 @@ impl Conversations {
 
     /// Nats for one more conversation with a known server.
     pub(super) fn cost_of_another(&self) -> f32 {
-        NEW_CLIENT + self.escape
+        NEW_CLIENT + self.escape()
+    }
+
+    /// Nats for saying that a new conversation begins: where few conversations explain most rows,
+    /// another one is a surprise.
+    fn escape(&self) -> f32 {
+        ((self.placed + 2) as f32 / (self.all.len() + 1) as f32).ln()
+    }
+
+    /// How likely a row is of a conversation: by its share of all rows and of those around.
+    fn share(&self, index: usize, row: usize) -> f32 {
+        let around = row.saturating_sub(WINDOW)..(row + WINDOW + 1).min(self.of_row.len());
+        let here = self.of_row[around].iter().filter(|c| **c == index).count();
+        let all = self.all[index].rows as f32 / self.of_row.len() as f32;
+        0.8 * here as f32 / (2 * WINDOW) as f32 + 0.2 * all
     }
 
     /// Cost of naming the ports of `rows` rows like this one, and the pair with a damaged
@@ -157,8 +161,8 @@ impl Conversations {
         (best.0, [a.min(b), a.max(b)])
     }
 
-    pub(super) fn push(&mut self, ports: [u16; 2], row: usize) {
-        self.all.push(Conversation { ports, rows: 0, first: row, last: row });
+    pub(super) fn push(&mut self, ports: [u16; 2]) {
+        self.all.push(Conversation { ports, rows: 0 });
         for port in ports {
             let users = self.users.entry(port).or_default();
             *users += 1;
@@ -172,10 +176,8 @@ impl Conversations {
     }
 
     fn add(&mut self, index: usize, row: usize) {
-        let conversation = &mut self.all[index];
-        conversation.rows += 1;
-        conversation.first = conversation.first.min(row);
-        conversation.last = conversation.last.max(row);
+        self.all[index].rows += 1;
+        self.placed += 1;
         self.of_row[row] = index;
         if index >= COMPARED {
             let block = self.by_block.entry(row >> BLOCK_SHIFT).or_default();
@@ -207,17 +209,6 @@ impl Conversations {
 }
 
 impl Conversation {
-    /// Whether `row` lies among its rows or close to them.
-    fn is_near(&self, row: usize) -> bool {
-        row + NEAR >= self.first && row <= self.last + NEAR
-    }
-
-    /// Its share of `rows` rows, as a row sees it: rows of a short conversation come close
-    /// together.
-    fn share(&self, rows: usize, near: bool) -> f32 {
-        (self.rows as f32 / rows as f32).max(if near { 0.15 } else { 0.0 })
-    }
-
     /// Whether wrong bits of its ports make `rows` rows of another pair likely.
     fn makes(&self, pair: [u16; 2], rows: usize, noise: Noise) -> bool {
         let [a, b] = self.ports;

@@ -34,7 +34,11 @@ pub(super) struct PortEvidence<'a> {
 }
 
 impl<'a> PortEvidence<'a> {
-    pub(super) fn new(draft: &Draft<'a>, transport: Transport, noise: Noise) -> Self {
+    pub(super) fn new(draft: &Draft<'a>, transport: Transport, mut noise: Noise) -> Self {
+        if draft.evidence.is_certain() && !noise.is_clean() {
+            // Half of the wrong cells became vacant, not the other bit.
+            noise.bit_cost += std::f32::consts::LN_2;
+        }
         let layout = draft.evidence.cells().layout();
         let columns = port_fields(transport).map(|f| layout.column_of(f).unwrap_or(0));
         Self { evidence: draft.evidence, columns, noise }

@@ -174,8 +174,8 @@ impl<'a> Roles<'a> {
                 .filter(|r| *r != row && self.of_row[*r] >> 1 == conversation)
                 .count() as f32;
             let all = context.members[conversation].len() - usize::from(conversation == own >> 1);
-            let share = 0.5 * here / (2 * WINDOW) as f32
-                + 0.5 * (all as f32 + 0.1) / self.ends.len() as f32;
+            let share = 0.8 * here / (2 * WINDOW) as f32
+                + 0.2 * (all as f32 + 0.1) / self.ends.len() as f32;
             let prior = -share.ln();
             costs.push((along + prior, 2 * conversation));
             costs.push((back + prior, 2 * conversation + 1));

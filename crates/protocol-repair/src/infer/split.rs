@@ -34,7 +34,7 @@ pub(super) fn split(conversations: &mut Conversations, ends: &[Ends], roles: &mu
             let mut ports = conversations.all[conversation].ports;
             ports[usize::from(bit < 16)] ^= 1 << (bit & 15);
             apart[conversation] = Some((bit, conversations.all.len()));
-            conversations.push(ports, 0);
+            conversations.push(ports);
         }
     }
     for (ends, role) in ends.iter().zip(roles) {
