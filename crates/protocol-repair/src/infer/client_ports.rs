@@ -48,16 +48,22 @@ pub(super) fn read(
 fn most_likely(conversations: &Conversations, odds: &[f32; 16], prior: &[f32; 16]) -> u16 {
     let bits = odds.iter().zip(prior);
     let free = bits.fold(0, |port, (odds, prior)| port << 1 | u16::from(odds + prior > 0.0));
-    let against = |port: u16| -> f32 {
-        let wrong = |bit: &usize| ((port >> (15 - bit)) & 1 == 1) != (odds[*bit] > 0.0);
-        (0..16).filter(wrong).map(|bit| odds[bit].abs()).sum()
-    };
-    conversations
-        .servers()
-        .map(|server| (against(server), server))
-        .filter(|(cost, _)| *cost < NAMING)
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or(free, |(_, server)| server)
+    let mut best = (NAMING, free);
+    for server in conversations.servers() {
+        let mut cost = 0.0;
+        for (bit, odds) in odds.iter().enumerate() {
+            if ((server >> (15 - bit)) & 1 == 1) != (*odds > 0.0) {
+                cost += odds.abs();
+                if cost >= best.0 {
+                    break;
+                }
+            }
+        }
+        if cost < best.0 {
+            best = (cost, server);
+        }
+    }
+    best.1
 }
 
 /// Log-odds of each bit of a client's port being 1: clients take their ports from a range.

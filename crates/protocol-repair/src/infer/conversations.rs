@@ -102,7 +102,6 @@ impl Conversations {
 
     /// Gives a row to the conversation that explains it best, or to a new one.
     fn place(&mut self, ends: &Ends, row: usize, evidence: &PortEvidence<'_>) {
-        let (own, ports) = self.naming(ends, ends.ports(), 1, evidence);
         let best = self
             .near(row)
             .map(|index| {
@@ -111,10 +110,17 @@ impl Conversations {
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
         match best {
-            Some((cost, index)) if cost <= own + self.escape() => self.add(index, row),
+            // Naming costs more than this whatever the ports are.
+            Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row),
             _ => {
-                self.push(ports);
-                self.add(self.all.len() - 1, row);
+                let (own, ports) = self.naming(ends, ends.ports(), 1, evidence);
+                match best {
+                    Some((cost, index)) if cost <= own + self.escape() => self.add(index, row),
+                    _ => {
+                        self.push(ports);
+                        self.add(self.all.len() - 1, row);
+                    }
+                }
             }
         }
     }

@@ -19,6 +19,11 @@ impl Ends {
             .then_some([source.value as u16, destination.value as u16])
     }
 
+    /// Number of bits of both ports that are not known.
+    pub(super) fn missing(&self) -> u32 {
+        self.readings.iter().map(|r| r.missing()).sum()
+    }
+
     /// Both ports, unknown bits as 0.
     pub(super) fn ports(&self) -> [u16; 2] {
         self.readings.map(|r| r.value as u16)
@@ -62,6 +67,16 @@ impl<'a> PortEvidence<'a> {
             return [along; 2];
         }
         [along, self.end_cost(ends, 0, b) + self.end_cost(ends, 1, a)]
+    }
+
+    /// Fewest nats of a row that contradicts so many bits of its ports; 0 where cells are more or
+    /// less certain.
+    pub(super) fn least_cost(&self, bits: u32) -> f32 {
+        if !self.evidence.is_certain() {
+            return 0.0;
+        }
+        (bits as f32 * self.noise.bit_cost)
+            .min(self.noise.burst_cost + 16.0 * std::f32::consts::LN_2)
     }
 
     /// The cheaper way.

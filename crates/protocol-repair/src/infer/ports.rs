@@ -12,7 +12,7 @@ use crate::draft::{Draft, Transport};
 use nprint_codec::IpVersion;
 use std::collections::HashMap;
 
-/// Rounds of reading ports and giving rows their roles.
+/// Most rounds of giving rows their roles and reading ports.
 const ROUNDS: usize = 4;
 
 /// Gives the rows of one IP version and transport to flows and directions and writes their ports.
@@ -90,12 +90,16 @@ fn most_likely(
     let mut conversations = Conversations::find(ends, pairs, &evidence);
     let of_row = initiator::sides(draft, ends, &conversations, &evidence);
     let mut roles = Roles::new(draft, ends, evidence, version, of_row);
+    client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);
     for _ in 0..ROUNDS {
-        client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);
+        let before = roles.of_row.clone();
         split::split(&mut conversations, ends, &mut roles.of_row);
         roles.refine(&conversations);
+        client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);
+        if roles.of_row == before {
+            break;
+        }
     }
-    client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);
     (conversations.all.iter().map(|c| c.ports).collect(), roles.of_row)
 }
 

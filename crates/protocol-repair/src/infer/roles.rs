@@ -10,7 +10,8 @@ use crate::draft::Draft;
 use crate::evidence::Reading;
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 
-/// Ports that speak for a role by this much more than for any other decide alone. Units: nats.
+/// Ports that speak for a role by this much more than for any other decide alone; half of it is
+/// enough where no bit of theirs is missing or wrong. Units: nats.
 const CLEAR: f32 = 24.0;
 /// Rows on each side whose roles say what is going on. Units: rows of the transport.
 const WINDOW: usize = 8;
@@ -93,6 +94,9 @@ struct Context {
     members: Vec<Vec<u32>>,
     /// The largest conversations.
     large: Vec<usize>,
+    /// In how many bits the ports of each conversation differ at least from those of a large one
+    /// and from its own the other way round.
+    apart: Vec<u32>,
     /// Share of rows of a conversation that go the way of the one before.
     stays: f32,
 }
@@ -140,7 +144,15 @@ impl<'a> Roles<'a> {
         for repeated in &mut self.repeated {
             repeated.count(&self.of_row, 2 * number);
         }
-        let context = Context { members, large, stays: same / all };
+        let ports = |c: usize| conversations.all[c].ports;
+        let apart = (0..number)
+            .map(|c| {
+                let [a, b] = ports(c);
+                let others = large.iter().filter(|o| **o != c).map(|o| distance([a, b], ports(*o)));
+                others.fold(2 * (a ^ b).count_ones(), u32::min)
+            })
+            .collect();
+        let context = Context { members, large, apart, stays: same / all };
         let choices: Vec<Choice> =
             (0..self.ends.len()).map(|row| self.choose(row, conversations, &context)).collect();
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
@@ -161,6 +173,28 @@ impl<'a> Roles<'a> {
     fn choose(&self, row: usize, conversations: &Conversations, context: &Context) -> Choice {
         let (own, ends) = (self.of_row[row], &self.ends[row]);
         let around = row.saturating_sub(WINDOW)..(row + WINDOW + 1).min(self.ends.len());
+        let prior = |conversation: usize| {
+            let here = around.clone().filter(|r| *r != row && self.of_row[*r] >> 1 == conversation);
+            let all = context.members[conversation].len() - usize::from(conversation == own >> 1);
+            let share = 0.8 * here.count() as f32 / (2 * WINDOW) as f32
+                + 0.2 * (all as f32 + 0.1) / self.ends.len() as f32;
+            -share.ln()
+        };
+        let own_ports = conversations.all[own >> 1].ports;
+        let own_cost = self.evidence.costs(ends, own_ports)[own & 1];
+        let missing = ends.missing();
+        let margin = if own_cost == 0.0 && missing == 0 { 0.5 * CLEAR } else { CLEAR };
+        // No other role can cost less than the bits in which its ports differ from these.
+        let differ = around
+            .clone()
+            .map(|r| self.of_row[r] >> 1)
+            .filter(|c| *c != own >> 1)
+            .map(|c| distance(own_ports, conversations.all[c].ports))
+            .fold(context.apart[own >> 1], u32::min);
+        let least = self.evidence.least_cost(differ.saturating_sub(missing));
+        if least - 2.0 * own_cost - prior(own >> 1) > margin {
+            return Choice { own, other: own, gain: -margin };
+        }
         let mut candidates = context.large.clone();
         candidates.extend(around.clone().map(|r| self.of_row[r] >> 1));
         candidates.push(own >> 1);
@@ -169,28 +203,21 @@ impl<'a> Roles<'a> {
         let mut costs: Vec<(f32, usize)> = Vec::with_capacity(2 * candidates.len());
         for conversation in candidates {
             let [along, back] = self.evidence.costs(ends, conversations.all[conversation].ports);
-            let here = around
-                .clone()
-                .filter(|r| *r != row && self.of_row[*r] >> 1 == conversation)
-                .count() as f32;
-            let all = context.members[conversation].len() - usize::from(conversation == own >> 1);
-            let share = 0.8 * here / (2 * WINDOW) as f32
-                + 0.2 * (all as f32 + 0.1) / self.ends.len() as f32;
-            let prior = -share.ln();
+            let prior = prior(conversation);
             costs.push((along + prior, 2 * conversation));
             costs.push((back + prior, 2 * conversation + 1));
         }
         let least = costs.iter().fold(f32::MAX, |least, (cost, _)| cost.min(least));
-        costs.retain(|(cost, _)| *cost <= least + CLEAR);
+        costs.retain(|(cost, _)| *cost <= least + margin);
         if let [(_, only)] = costs.as_slice() {
             return if *only >> 1 == own >> 1 {
-                Choice { own: *only, other: *only, gain: -CLEAR }
+                Choice { own: *only, other: *only, gain: -margin }
             } else {
-                Choice { own, other: *only, gain: CLEAR }
+                Choice { own, other: *only, gain: margin }
             };
         }
         let seen = Seen::new(self, row);
-        let worst = least + 2.0 * CLEAR;
+        let worst = least + 2.0 * margin;
         let (mut here, mut elsewhere) = ((worst, own), (worst, own));
         for (cost, role) in costs {
             let best = if role >> 1 == own >> 1 { &mut here } else { &mut elsewhere };
@@ -317,6 +344,13 @@ impl Seen {
         let moving = roles.moving.iter().map(|f| evidence.read(row, *f)).collect();
         Self { repeated, moving }
     }
+}
+
+/// Bits in which two pairs of ports differ, the better way round.
+fn distance(a: [u16; 2], b: [u16; 2]) -> u32 {
+    let along = (a[0] ^ b[0]).count_ones() + (a[1] ^ b[1]).count_ones();
+    let back = (a[0] ^ b[1]).count_ones() + (a[1] ^ b[0]).count_ones();
+    along.min(back)
 }
 
 /// The high bits of a field.
