@@ -149,6 +149,7 @@ impl Layout {
     }
 
     /// First column of `field`, or `None` where the layout lacks it.
+    #[inline]
     pub fn column_of(&self, field: Field) -> Option<usize> {
         let start = self.starts[usize::from(field.id)];
         let here = start != u32::MAX && (field.header != Header::Payload || self.has(field));

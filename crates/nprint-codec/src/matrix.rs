@@ -100,6 +100,7 @@ impl TernaryMatrix {
     ///
     /// # Panics
     /// When `index` is not less than [`rows`](Self::rows), as slices do.
+    #[inline]
     pub fn row(&self, index: usize) -> Row<'_> {
         let range = self.range(index);
         Row {
@@ -113,6 +114,7 @@ impl TernaryMatrix {
     ///
     /// # Panics
     /// When `index` is not less than [`rows`](Self::rows), as slices do.
+    #[inline]
     pub fn row_mut(&mut self, index: usize) -> RowMut<'_> {
         let range = self.range(index);
         RowMut {
@@ -179,6 +181,7 @@ impl TernaryMatrix {
         &self.value
     }
 
+    #[inline]
     fn range(&self, index: usize) -> std::ops::Range<usize> {
         assert!(index < self.rows, "row {index} of a matrix with {} rows", self.rows);
         let words = self.layout.words();
@@ -207,17 +210,20 @@ impl<'a> Row<'a> {
     }
 
     /// The *present* plane of this row.
+    #[inline]
     pub fn present_words(&self) -> &'a [u64] {
         self.present
     }
 
     /// The *value* plane of this row.
+    #[inline]
     pub fn value_words(&self) -> &'a [u64] {
         self.value
     }
 
     /// The value of a field of at most 32 bits; `None` where any of its bits is vacant, the
     /// layout lacks it, or it is wider.
+    #[inline]
     pub fn get(&self, field: Field) -> Option<u32> {
         let bits = usize::from(field.bits);
         let column = self.layout.column_of(field).filter(|_| bits <= 32)?;
@@ -307,6 +313,7 @@ impl<'a> RowMut<'a> {
 
     /// Writes a field of at most 32 bits (higher bits of `value` are dropped). A field that the
     /// layout lacks, or a wider one, is left alone.
+    #[inline]
     pub fn set(&mut self, field: Field, value: u32) {
         let bits = usize::from(field.bits);
         if let Some(column) = self.layout.column_of(field).filter(|_| bits <= 32) {

@@ -99,6 +99,7 @@ impl<'a> Evidence<'a> {
         self.rows
     }
 
+    #[inline]
     fn layout(&self) -> &Layout {
         self.cells.layout()
     }
@@ -109,6 +110,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// The confidences of a run of cells; `None` where every cell of the trace is certain.
+    #[inline]
     pub(crate) fn confidence(
         &self,
         row: usize,
@@ -119,6 +121,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Reads a field of at most 32 bits.
+    #[inline]
     pub(crate) fn read(&self, row: usize, field: Field) -> Reading {
         let bits = usize::from(field.bits.min(32));
         let full = ((1_u64 << bits) - 1) as u32;
@@ -129,6 +132,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Reads at most 32 cells from `column` on.
+    #[inline]
     pub(crate) fn read_columns(&self, row: usize, column: usize, bits: usize) -> Reading {
         let cells = self.cells.row(row);
         let known = extract(cells.present_words(), column, bits);
@@ -164,6 +168,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// As [`cost_columns`](Self::cost_columns), where the cells were read already.
+    #[inline]
     pub(crate) fn cost_of(
         &self,
         noise: Noise,
@@ -235,6 +240,7 @@ pub(crate) fn ones(plane: &[u64], columns: std::ops::Range<usize>) -> u32 {
 }
 
 /// `bits` (1 to 32) bits of a plane from `column` on, right-aligned.
+#[inline]
 pub(crate) fn extract(plane: &[u64], column: usize, bits: usize) -> u32 {
     let (word, shift) = (column >> 6, column & 63);
     let high = plane[word] << shift;

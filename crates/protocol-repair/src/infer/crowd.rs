@@ -19,15 +19,21 @@ const ROUNDS: usize = 4;
 ///
 /// Where there really are many conversations (DNS), a row stands next to another one of its own; a
 /// pair that is drawn anew comes back anywhere. `pairs` are the pairs that were read in full, with
-/// their rows in order.
-pub(crate) fn is_crowd(draft: &Draft<'_>, pairs: &[([u16; 2], Vec<usize>)], rows: usize) -> bool {
+/// the places of their rows in `rows`.
+pub(crate) fn is_crowd(
+    draft: &Draft<'_>,
+    pairs: &[([u16; 2], Vec<usize>)],
+    rows: &[usize],
+) -> bool {
+    let (places, rows) = (rows, rows.len());
     let read: usize = pairs.iter().map(|(_, members)| members.len()).sum();
     if draft.evidence.is_certain() || rows < FEWEST_ROWS || 4 * (pairs.len() + rows - read) <= rows
     {
         return false;
     }
-    let close =
-        |members: &[usize]| members.windows(2).filter(|w| w[1] - w[0] <= NEIGHBOURS).count();
+    let close = |members: &[usize]| {
+        members.windows(2).filter(|w| places[w[1]] - places[w[0]] <= NEIGHBOURS).count()
+    };
     let accompanied: usize = pairs.iter().map(|(_, members)| close(members)).sum();
     8 * accompanied < rows
 }

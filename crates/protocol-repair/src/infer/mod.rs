@@ -1,10 +1,18 @@
 //! What the rows say: headers, flows, directions, constants.
 
+mod client_ports;
 pub(crate) mod constants;
+mod conversations;
 pub(crate) mod crowd;
+mod ends;
 pub(crate) mod flow;
 pub(crate) mod fragment;
+mod initiator;
+mod port_noise;
 mod ports;
+mod roles;
+mod servers;
 pub(crate) mod settle;
+mod split;
 pub(crate) mod stack;
 mod trust;

@@ -1,6 +1,7 @@
 //! Small real captures and ways to disturb them.
 
 pub mod noise;
+pub mod score;
 
 use nprint_codec::{Cell, Layout, RowPolicy, TernaryMatrix, Trace, encode, read_capture};
 use rand::{Rng, SeedableRng};

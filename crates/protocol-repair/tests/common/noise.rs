@@ -1,6 +1,6 @@
-//! Ways in which a generated image errs, and what repair makes of it.
+//! Ways in which a generated image errs.
 
-use nprint_codec::{Cell, Field, SoftMatrix, TernaryMatrix, icmp, ipv4, ipv6, tcp, udp};
+use nprint_codec::{Cell, SoftMatrix, TernaryMatrix};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -79,38 +79,4 @@ pub fn disturb(cells: &TernaryMatrix, kind: Disturbance, seed: u64) -> SoftMatri
 fn gauss(random: &mut ChaCha8Rng) -> f64 {
     let (u, v): (f64, f64) = (random.random_range(1e-12..1.0), random.random_range(0.0..1.0));
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-}
-
-/// Groups of fields that are judged together, by name.
-pub const GROUPS: [(&str, &[Field]); 12] = [
-    ("header stack", &[ipv4::VERSION, ipv6::VERSION, ipv4::PROTOCOL, ipv6::NEXT_HEADER]),
-    (
-        "ports, direction",
-        &[tcp::SOURCE_PORT, tcp::DESTINATION_PORT, udp::SOURCE_PORT, udp::DESTINATION_PORT],
-    ),
-    ("ttl", &[ipv4::TTL, ipv6::HOP_LIMIT]),
-    ("tos, label", &[ipv4::TOS, ipv6::TRAFFIC_CLASS, ipv6::FLOW_LABEL]),
-    ("don't fragment", &[ipv4::DONT_FRAGMENT, ipv4::MORE_FRAGMENTS]),
-    ("tcp flags", &[tcp::ACK, tcp::SYN, tcp::FIN, tcp::RST, tcp::PSH]),
-    ("tcp options", &[tcp::DATA_OFFSET]),
-    ("length", &[ipv4::TOTAL_LENGTH, ipv6::PAYLOAD_LENGTH, udp::LENGTH]),
-    ("window", &[tcp::WINDOW]),
-    ("seq", &[tcp::SEQ]),
-    ("ack", &[tcp::ACK_NUMBER]),
-    ("icmp type", &[icmp::TYPE, icmp::CODE]),
-];
-
-/// Rows in which each group of fields equals the truth, and rows whose truth has such a field.
-pub fn right(truth: &TernaryMatrix, found: &TernaryMatrix) -> [(usize, usize); GROUPS.len()] {
-    GROUPS.map(|(_, fields)| {
-        let (mut right, mut judged) = (0, 0);
-        for row in 0..truth.rows() {
-            if fields.iter().any(|f| truth.row(row).get(*f).is_some()) {
-                judged += 1;
-                let same = |f: &Field| truth.row(row).get(*f) == found.row(row).get(*f);
-                right += usize::from(row < found.rows() && fields.iter().all(same));
-            }
-        }
-        (right, judged)
-    })
 }

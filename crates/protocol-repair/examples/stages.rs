@@ -1,0 +1,81 @@
+//! Where the time of a repair goes, rule by rule, and how it grows with the packets.
+//!
+//! ```text
+//! cargo run --release -p protocol-repair --example stages -- ROWS NOISE ROUNDS CAPTURE…
+//! ```
+//! Captures are put one after the other and again until there are ROWS packets; each cell is
+//! turned into one of its other states with probability NOISE.
+#![allow(clippy::print_stdout)]
+
+use nprint_codec::{
+    Cell, Layout, RowPolicy, SoftMatrix, TernaryMatrix, encode, read_capture, write_capture_to,
+};
+use protocol_repair::{RepairConfig, profile, repair};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [rows, noise, rounds, captures @ ..] = arguments.as_slice() else {
+        return Err("usage: stages ROWS NOISE ROUNDS CAPTURE…".into());
+    };
+    let (rows, noise, rounds): (usize, f64, usize) =
+        (rows.parse()?, noise.parse()?, rounds.parse()?);
+    let sources: Vec<TernaryMatrix> = captures
+        .iter()
+        .map(|c| Ok(encode(&read_capture(c)?, &Layout::reference(), RowPolicy::EveryIpPacket)))
+        .collect::<nprint_codec::Result<_>>()?;
+    let mut cells = TernaryMatrix::new(Layout::reference());
+    for row in sources.iter().cycle().flat_map(|s| s.iter()).take(rows) {
+        cells.push_vacant().set_words(row.present_words(), row.value_words());
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for row in 0..if noise > 0.0 { rows } else { 0 } {
+        for column in 0..cells.columns() {
+            if random.random_bool(noise) {
+                let states = match cells.row(row).cell(column) {
+                    Cell::Vacant => [Cell::Zero, Cell::One],
+                    Cell::Zero => [Cell::One, Cell::Vacant],
+                    Cell::One => [Cell::Zero, Cell::Vacant],
+                };
+                let other = states[usize::from(random.random_bool(0.5))];
+                cells.row_mut(row).set_cell(column, other);
+            }
+        }
+    }
+    let soft = SoftMatrix::certain(cells);
+    let config = RepairConfig::default();
+    let mut times: Vec<f64> = (0..rounds)
+        .map(|_| {
+            let start = Instant::now();
+            let (trace, _) = repair(&soft, &config)?;
+            let mut file = Vec::new();
+            write_capture_to(&mut file, &trace)?;
+            Ok(start.elapsed().as_secs_f64() * 1e3)
+        })
+        .collect::<Result<_, Box<dyn std::error::Error>>>()?;
+    times.sort_by(f64::total_cmp);
+    let median = times[rounds >> 1];
+    println!(
+        "{rows} rows, noise {noise}: median {median:.2} ms, least {:.2} ms, {:.2} µs a row",
+        times[0],
+        1e3 * median / rows as f64
+    );
+    // The least of all rounds: what other programs take is not counted.
+    let mut least = profile(&soft, &config)?;
+    for _ in 1..rounds {
+        let parts = profile(&soft, &config)?;
+        least.bytes_ns = least.bytes_ns.min(parts.bytes_ns);
+        for (known, part) in least.rules.iter_mut().zip(parts.rules) {
+            known.2 = known.2.min(part.2);
+        }
+    }
+    for (rule, _, ns) in &least.rules {
+        println!("{:9.3} ms  {rule}", *ns as f64 * 1e-6);
+    }
+    let rules: u64 = least.rules.iter().map(|r| r.2).sum();
+    println!("{:9.3} ms  bytes", least.bytes_ns as f64 * 1e-6);
+    println!("{:9.3} ms  together", (rules + least.bytes_ns) as f64 * 1e-6);
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The ports of a conversation, each bit by all of its rows.
+
+use super::conversations::Conversations;
+use super::ends::{Ends, PortEvidence};
+use std::collections::HashMap;
+
+/// Nats for naming a port that is no server's.
+const NAMING: f32 = 10.0;
+/// Rows of a conversation that are asked; more do not change a bit.
+const ASKED: usize = 64;
+/// Most nats that the other conversations' ports say of a bit.
+const STRONGEST_PRIOR: f32 = 4.0;
+
+/// Reads the ports of every conversation anew, and makes conversations that then have the same
+/// ports one. `roles` are twice the conversation of each row plus 1 for the way back.
+pub(super) fn read(
+    conversations: &mut Conversations,
+    ends: &[Ends],
+    roles: &mut [usize],
+    evidence: &PortEvidence<'_>,
+) {
+    let prior = prior(conversations);
+    let mut odds = vec![[[0.0_f32; 16]; 2]; conversations.all.len()];
+    let mut asked = vec![0_usize; conversations.all.len()];
+    for (ends, role) in ends.iter().zip(roles.iter()) {
+        let (conversation, back) = (role >> 1, role & 1);
+        asked[conversation] += 1;
+        if asked[conversation] > ASKED {
+            continue;
+        }
+        for end in 0..2 {
+            let bits = evidence.log_odds(ends, end);
+            let sum = &mut odds[conversation][end ^ back];
+            sum.iter_mut().zip(bits).for_each(|(sum, bit)| *sum += bit);
+        }
+    }
+    for ((index, odds), asked) in odds.iter().enumerate().zip(asked) {
+        if asked == 0 {
+            continue;
+        }
+        conversations.all[index].ports =
+            [0, 1].map(|end| most_likely(conversations, &odds[end], &prior));
+    }
+    merge(conversations, roles);
+}
+
+/// The port that the rows' log-odds speak for: a server's where that costs less than naming any.
+fn most_likely(conversations: &Conversations, odds: &[f32; 16], prior: &[f32; 16]) -> u16 {
+    let bits = odds.iter().zip(prior);
+    let free = bits.fold(0, |port, (odds, prior)| port << 1 | u16::from(odds + prior > 0.0));
+    let mut best = (NAMING, free);
+    for server in conversations.servers() {
+        let mut cost = 0.0;
+        for (bit, odds) in odds.iter().enumerate() {
+            if ((server >> (15 - bit)) & 1 == 1) != (*odds > 0.0) {
+                cost += odds.abs();
+                if cost >= best.0 {
+                    break;
+                }
+            }
+        }
+        if cost < best.0 {
+            best = (cost, server);
+        }
+    }
+    best.1
+}
+
+/// Log-odds of each bit of a client's port being 1: clients take their ports from a range.
+fn prior(conversations: &Conversations) -> [f32; 16] {
+    let free: Vec<u16> = conversations
+        .all
+        .iter()
+        .flat_map(|c| c.ports)
+        .filter(|port| !conversations.is_server(*port))
+        .collect();
+    std::array::from_fn(|bit| {
+        let ones = free.iter().filter(|port| (*port >> (15 - bit)) & 1 == 1).count() as f32;
+        let odds = ((ones + 1.0) / (free.len() as f32 - ones + 1.0)).ln();
+        odds.clamp(-STRONGEST_PRIOR, STRONGEST_PRIOR)
+    })
+}
+
+/// Gives the rows of conversations with equal ports to the first of them.
+fn merge(conversations: &Conversations, roles: &mut [usize]) {
+    let mut first: HashMap<[u16; 2], usize> = HashMap::new();
+    let same: Vec<usize> = conversations
+        .all
+        .iter()
+        .enumerate()
+        .map(|(index, conversation)| {
+            let [a, b] = conversation.ports;
+            let back = usize::from(a > b);
+            // Twice the first one with these ports, plus 1 where they stand the other way round.
+            let known = *first.entry([a.min(b), a.max(b)]).or_insert(2 * index + back);
+            known ^ back
+        })
+        .collect();
+    for role in roles {
+        *role = same[*role >> 1] ^ (*role & 1);
+    }
+}

@@ -1,0 +1,228 @@
+//! Conversations by their port pairs.
+//!
+//! Port pairs are clustered by description length: a pair becomes a conversation of its own where
+//! naming its ports is cheaper than explaining its rows as damaged rows of one that is already
+//! there.
+
+use super::ends::{Ends, PortEvidence};
+use super::servers::{WELL_KNOWN, is_server};
+use crate::evidence::Noise;
+use std::collections::HashMap;
+
+/// Nats for naming a conversation: a free port beside a known one, or two free ports.
+const NEW_CLIENT: f32 = 12.0;
+const NEW_PAIR: f32 = 22.0;
+/// Conversations with one port that make it a server's.
+const SHARED: usize = 3;
+/// Most ports of servers.
+const SERVERS: usize = 32;
+/// Conversations that every row is compared with; of later, smaller ones only those near the row.
+const COMPARED: usize = 128;
+/// Rows a block that says which conversations are near. Units: rows, as a power of two.
+const BLOCK_SHIFT: u32 = 3;
+/// Rows on each side whose conversations say what is going on. Units: rows of the transport.
+const WINDOW: usize = 8;
+
+/// A conversation while rows are given to it.
+#[derive(Debug, Clone)]
+pub(super) struct Conversation {
+    pub(super) ports: [u16; 2],
+    rows: usize,
+}
+
+/// The conversations found so far, and which one each row belongs to. Rows are numbered within
+/// their transport.
+pub(super) struct Conversations {
+    pub(super) all: Vec<Conversation>,
+    pub(super) of_row: Vec<usize>,
+    /// Conversations of each port.
+    users: HashMap<u16, usize>,
+    /// Servers' ports among theirs.
+    servers: Vec<u16>,
+    /// The ones past [`COMPARED`] that have rows in a block.
+    by_block: HashMap<usize, Vec<usize>>,
+    placed: usize,
+}
+
+impl Conversations {
+    /// Clusters rows; `pairs` are the pairs that were read in full, the most frequent first.
+    pub(super) fn find(
+        ends: &[Ends],
+        pairs: &[([u16; 2], Vec<usize>)],
+        evidence: &PortEvidence<'_>,
+    ) -> Self {
+        let mut found = Self {
+            all: Vec::new(),
+            of_row: vec![usize::MAX; ends.len()],
+            users: HashMap::new(),
+            servers: Vec::new(),
+            by_block: HashMap::new(),
+            placed: 0,
+        };
+        for (pair, members) in pairs.iter().filter(|(_, members)| members.len() > 1) {
+            found.offer(ends, *pair, members, evidence);
+        }
+        for row in 0..ends.len() {
+            if found.of_row[row] == usize::MAX {
+                found.place(&ends[row], row, evidence);
+            }
+        }
+        found
+    }
+
+    /// Makes a conversation of rows with the same ports, unless they are likelier damaged rows of
+    /// another one.
+    fn offer(
+        &mut self,
+        ends: &[Ends],
+        pair: [u16; 2],
+        members: &[usize],
+        evidence: &PortEvidence<'_>,
+    ) {
+        let (own, ports) = self.naming(&ends[members[0]], pair, members.len(), evidence);
+        let explained = self
+            .near(members[0])
+            .map(|index| {
+                let other = &self.all[index];
+                if other.makes(pair, members.len(), evidence.noise) {
+                    return 0.0;
+                }
+                let each = evidence.cost(&ends[members[0]], other.ports);
+                members.len() as f32 * (each - self.share(index, members[0]).ln())
+            })
+            .fold(f32::MAX, f32::min);
+        let share = (ends.len() as f32 / members.len() as f32).ln();
+        if own + self.escape() + (members.len() - 1) as f32 * share <= explained {
+            self.push(ports);
+            for member in members {
+                self.add(self.all.len() - 1, *member);
+            }
+        }
+    }
+
+    /// Gives a row to the conversation that explains it best, or to a new one.
+    fn place(&mut self, ends: &Ends, row: usize, evidence: &PortEvidence<'_>) {
+        let best = self
+            .near(row)
+            .map(|index| {
+                let cost = evidence.cost(ends, self.all[index].ports);
+                (cost - self.share(index, row).ln(), index)
+            })
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        match best {
+            // Naming costs more than this whatever the ports are.
+            Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row),
+            _ => {
+                let (own, ports) = self.naming(ends, ends.ports(), 1, evidence);
+                match best {
+                    Some((cost, index)) if cost <= own + self.escape() => self.add(index, row),
+                    _ => {
+                        self.push(ports);
+                        self.add(self.all.len() - 1, row);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nats for one more conversation with a known server.
+    pub(super) fn cost_of_another(&self) -> f32 {
+        NEW_CLIENT + self.escape()
+    }
+
+    /// Nats for saying that a new conversation begins: where few conversations explain most rows,
+    /// another one is a surprise.
+    fn escape(&self) -> f32 {
+        ((self.placed + 2) as f32 / (self.all.len() + 1) as f32).ln()
+    }
+
+    /// How likely a row is of a conversation: by its share of all rows and of those around.
+    fn share(&self, index: usize, row: usize) -> f32 {
+        let around = row.saturating_sub(WINDOW)..(row + WINDOW + 1).min(self.of_row.len());
+        let here = self.of_row[around].iter().filter(|c| **c == index).count();
+        let all = self.all[index].rows as f32 / self.of_row.len() as f32;
+        0.8 * here as f32 / (2 * WINDOW) as f32 + 0.2 * all
+    }
+
+    /// Cost of naming the ports of `rows` rows like this one, and the pair with a damaged
+    /// server's port put right.
+    fn naming(
+        &self,
+        ends: &Ends,
+        pair: [u16; 2],
+        rows: usize,
+        evidence: &PortEvidence<'_>,
+    ) -> (f32, [u16; 2]) {
+        let mut best = (NEW_PAIR, pair);
+        for server in self.servers() {
+            for end in 0..2 {
+                let wrong = evidence.end_cost(ends, end, server);
+                let cost = NEW_CLIENT + rows as f32 * wrong;
+                if cost < best.0 {
+                    best = (cost, [ends.ports()[1 - end], server]);
+                }
+            }
+        }
+        let [a, b] = best.1;
+        (best.0, [a.min(b), a.max(b)])
+    }
+
+    pub(super) fn push(&mut self, ports: [u16; 2]) {
+        self.all.push(Conversation { ports, rows: 0 });
+        for port in ports {
+            let users = self.users.entry(port).or_default();
+            *users += 1;
+            // What many conversations have in common is their server's.
+            let shared = *users >= SHARED && SERVERS * *users >= self.all.len();
+            let known = self.servers.contains(&port) || self.servers.len() >= SERVERS;
+            if !known && (is_server(port) || shared) {
+                self.servers.push(port);
+            }
+        }
+    }
+
+    fn add(&mut self, index: usize, row: usize) {
+        self.all[index].rows += 1;
+        self.placed += 1;
+        self.of_row[row] = index;
+        if index >= COMPARED {
+            let block = self.by_block.entry(row >> BLOCK_SHIFT).or_default();
+            if block.last() != Some(&index) {
+                block.push(index);
+            }
+        }
+    }
+
+    /// The conversations that a row may belong to: the largest and the near ones.
+    fn near(&self, row: usize) -> impl Iterator<Item = usize> {
+        let block = row >> BLOCK_SHIFT;
+        let near = (block.saturating_sub(1)..=block + 1)
+            .filter_map(|b| self.by_block.get(&b))
+            .flatten()
+            .copied();
+        (0..self.all.len().min(COMPARED)).chain(near)
+    }
+
+    /// Ports of servers, those that the trace has first.
+    pub(super) fn servers(&self) -> impl Iterator<Item = u16> {
+        self.servers.iter().copied().chain(WELL_KNOWN)
+    }
+
+    /// Whether a port is a server's, by its number or by use.
+    pub(super) fn is_server(&self, port: u16) -> bool {
+        is_server(port) || self.servers.contains(&port)
+    }
+}
+
+impl Conversation {
+    /// Whether wrong bits of its ports make `rows` rows of another pair likely.
+    fn makes(&self, pair: [u16; 2], rows: usize, noise: Noise) -> bool {
+        let [a, b] = self.ports;
+        let wrong = |p: u16, q: u16| (p ^ pair[0]).count_ones() + (q ^ pair[1]).count_ones();
+        let distance = wrong(a, b).min(wrong(b, a)) as f32;
+        // With equal ports either one may be the wrong one.
+        let ways = if a == b { distance.exp2() } else { 1.0 };
+        let expected = self.rows as f32 * ways * (-noise.bit_cost * distance).exp();
+        distance >= 1.0 && expected >= 0.05 && (rows as f32) <= 2.5 * expected + 2.0
+    }
+}

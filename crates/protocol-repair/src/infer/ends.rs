@@ -1,0 +1,103 @@
+//! The two ports of a row as evidence.
+
+use super::servers::port_fields;
+use crate::draft::{Draft, Transport};
+use crate::evidence::{Evidence, Noise, Reading};
+
+/// What the port cells of one row say, source first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) row: usize,
+    pub(super) readings: [Reading; 2],
+}
+
+impl Ends {
+    /// Both ports, where every cell of theirs is known.
+    pub(super) fn full(&self) -> Option<[u16; 2]> {
+        let [source, destination] = self.readings;
+        (source.is_full() && destination.is_full())
+            .then_some([source.value as u16, destination.value as u16])
+    }
+
+    /// Number of bits of both ports that are not known.
+    pub(super) fn missing(&self) -> u32 {
+        self.readings.iter().map(|r| r.missing()).sum()
+    }
+
+    /// Both ports, unknown bits as 0.
+    pub(super) fn ports(&self) -> [u16; 2] {
+        self.readings.map(|r| r.value as u16)
+    }
+}
+
+/// The port cells of some rows, and how much it costs to contradict them.
+#[derive(Clone, Copy)]
+pub(super) struct PortEvidence<'a> {
+    evidence: &'a Evidence<'a>,
+    columns: [usize; 2],
+    pub(super) noise: Noise,
+}
+
+impl<'a> PortEvidence<'a> {
+    pub(super) fn new(draft: &Draft<'a>, transport: Transport, mut noise: Noise) -> Self {
+        if draft.evidence.is_certain() && !noise.is_clean() {
+            // Half of the wrong cells became vacant, not the other bit.
+            noise.bit_cost += std::f32::consts::LN_2;
+        }
+        let layout = draft.evidence.cells().layout();
+        let columns = port_fields(transport).map(|f| layout.column_of(f).unwrap_or(0));
+        Self { evidence: draft.evidence, columns, noise }
+    }
+
+    pub(super) fn read(&self, row: usize) -> Ends {
+        Ends { row, readings: self.columns.map(|c| self.evidence.read_columns(row, c, 16)) }
+    }
+
+    /// Nats that one end (0: source) costs as `port`.
+    pub(super) fn end_cost(&self, ends: &Ends, end: usize, port: u16) -> f32 {
+        let (column, reading) = (self.columns[end], ends.readings[end]);
+        self.evidence.cost_of(self.noise, ends.row, column, reading, u32::from(port))
+    }
+
+    /// Nats that a row costs when it goes from the first port to the second, and back.
+    pub(super) fn costs(&self, ends: &Ends, ports: [u16; 2]) -> [f32; 2] {
+        let [a, b] = ports;
+        let along = self.end_cost(ends, 0, a) + self.end_cost(ends, 1, b);
+        if a == b {
+            return [along; 2];
+        }
+        [along, self.end_cost(ends, 0, b) + self.end_cost(ends, 1, a)]
+    }
+
+    /// Fewest nats of a row that contradicts so many bits of its ports; 0 where cells are more or
+    /// less certain.
+    pub(super) fn least_cost(&self, bits: u32) -> f32 {
+        if !self.evidence.is_certain() {
+            return 0.0;
+        }
+        (bits as f32 * self.noise.bit_cost)
+            .min(self.noise.burst_cost + 16.0 * std::f32::consts::LN_2)
+    }
+
+    /// The cheaper way.
+    pub(super) fn cost(&self, ends: &Ends, ports: [u16; 2]) -> f32 {
+        let [along, back] = self.costs(ends, ports);
+        along.min(back)
+    }
+
+    /// Log-odds of each bit of one end being 1, the most significant first.
+    pub(super) fn log_odds(&self, ends: &Ends, end: usize) -> [f32; 16] {
+        let reading = ends.readings[end];
+        let confidence =
+            self.evidence.confidence(ends.row, self.columns[end]..self.columns[end] + 16);
+        std::array::from_fn(|i| {
+            let bit = |of: u32| (of >> (15 - i)) & 1 == 1;
+            let weight = confidence.map_or(1.0, |c| f32::from(c[i].max(8)) / 255.0);
+            match (bit(reading.known), bit(reading.value)) {
+                (true, true) => weight * self.noise.bit_cost,
+                (true, false) => -weight * self.noise.bit_cost,
+                (false, _) => 0.0,
+            }
+        })
+    }
+}
