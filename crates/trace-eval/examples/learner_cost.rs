@@ -5,14 +5,16 @@
 //! which every tenth packet is another one of the capture. X.npy receives the cells as int8 (samples ×
 //! features, C order), with labels in X.labels. Each line of standard input is a job, answered by one line of JSON:
 //! `build`, `tree SEED`, `forest SEED`, `importances SEED`, `svm SEED`, `boosting SEED`, `nearest SEED`
-//! (train on 4/5, test on 1/5), `folds SEED` (the test fold of each sample), `protocol RUNS` (5-fold, three classifiers), `many RUNS` (importances, 2-fold). `learners.py` in
-//! `benches/eval` drives it side by side with scikit-learn.
+//! (train on 4/5, test on 1/5), `folds SEED` (the test fold of each sample), `cross SEED` (mean accuracy of three
+//! classifiers over 5 folds), `protocol RUNS` (mean of `cross` over the seeds 0 .. RUNS), `many RUNS` (importances,
+//! 2-fold). `learners.py` in `benches/eval` drives it side by side with scikit-learn.
 
 use nprint_codec::{Layout, RowPolicy, TernaryMatrix, Trace, encode, read_capture};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
 use std::io::{BufRead, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use trace_eval::classify::{
     Boosting, BoostingConfig, DecisionTree, FeatureMatrix, Forest, ForestConfig, LinearSvm,
@@ -58,19 +60,8 @@ impl Data {
                 format!("{{\"live\":{}}}", self.x.live_columns())
             }
             "folds" => format!("{:?}", self.folds(5, number)?),
-            "protocol" => {
-                let mut sums = [0.0; 3];
-                for run in 0..number {
-                    let fold_of = self.folds(5, run)?;
-                    for fold in 0..5 {
-                        for (sum, job) in sums.iter_mut().zip(["tree", "forest", "svm"]) {
-                            *sum += self.accuracy(job, &fold_of, fold, run)? / 5.0;
-                        }
-                    }
-                }
-                let mean = sums.map(|s| s / number as f64);
-                format!("{{\"tree\":{},\"forest\":{},\"svm\":{}}}", mean[0], mean[1], mean[2])
-            }
+            "cross" => self.cross(number..number + 1)?,
+            "protocol" => self.cross(0..number)?,
             "many" => {
                 let mut nonzero = 0;
                 for run in 0..number {
@@ -86,6 +77,22 @@ impl Data {
                 format!("{{\"accuracy\":{}}}", self.accuracy(job, &fold_of, 0, number)?)
             }
         })
+    }
+
+    /// Mean accuracies of three classifiers over 5 folds and some seeds.
+    fn cross(&self, seeds: Range<u64>) -> Result<String, Box<dyn Error>> {
+        let mut sums = [0.0; 3];
+        for seed in seeds.clone() {
+            let fold_of = self.folds(5, seed)?;
+            for fold in 0..5 {
+                for (sum, job) in sums.iter_mut().zip(["tree", "forest", "svm"]) {
+                    *sum += self.accuracy(job, &fold_of, fold, seed)?;
+                }
+            }
+        }
+        let folds = 5.0 * seeds.count() as f64;
+        let mean = sums.map(|s| s / folds);
+        Ok(format!("{{\"tree\":{},\"forest\":{},\"svm\":{}}}", mean[0], mean[1], mean[2]))
     }
 
     fn folds(&self, folds: usize, seed: u64) -> Result<Vec<usize>, Box<dyn Error>> {

@@ -1,7 +1,7 @@
 //! Gradient boosting.
 
 use super::cuts::NONE;
-use super::draw::Draw;
+use super::draw::{Draw, Marks};
 use super::{FeatureMatrix, argmax, check_training};
 use crate::{Error, Result};
 use rand::SeedableRng;
@@ -78,7 +78,8 @@ impl Boosting {
         let newton = (seen.len() as f64 - 1.0) / seen.len() as f64;
         let mut fitter = Fitter {
             x,
-            draw: Draw::new(x, ChaCha8Rng::seed_from_u64(config.seed)),
+            draw: Draw::new(x.features(), x.live_columns(), ChaCha8Rng::seed_from_u64(config.seed)),
+            tried: Marks::new(x.cut_count()),
             residuals: vec![0.0; x.samples()],
             max_depth: config.max_depth,
             step: config.learning_rate * newton,
@@ -146,6 +147,8 @@ fn value(tree: &[RegressionNode], x: &FeatureMatrix, sample: usize) -> f64 {
 struct Fitter<'a> {
     x: &'a FeatureMatrix,
     draw: Draw,
+    /// Cuts that were tried in this node.
+    tried: Marks,
     residuals: Vec<f64>,
     max_depth: usize,
     step: f64,
@@ -199,7 +202,8 @@ impl Fitter<'_> {
         let mut bar = sum * sum / n as f64 + 1e-12;
         let mut left = self.draw.live_among_drawn();
         self.draw.begin_node();
-        while let Some(column) = self.draw.next_column() {
+        self.tried.clear();
+        while let Some(column) = self.draw.next_live().map(|c| c as usize) {
             let mut consider = |threshold: f64, upper: f64, size: usize| {
                 if size == 0 || size == n {
                     return;
@@ -214,7 +218,7 @@ impl Fitter<'_> {
             };
             if column < self.x.ternary_columns() {
                 for (cut, threshold) in self.x.column_cuts(column).into_iter().zip([-0.5, 0.5]) {
-                    if cut == NONE || !self.draw.is_new(cut) {
+                    if cut == NONE || !self.tried.insert(cut) {
                         continue;
                     }
                     let plane = self.x.cut(cut);

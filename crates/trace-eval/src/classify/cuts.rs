@@ -35,6 +35,11 @@ impl Cuts {
         &self.planes[cut as usize * self.words..(cut as usize + 1) * self.words]
     }
 
+    /// All cuts, one after the other.
+    pub(crate) fn planes(&self) -> &[u64] {
+        &self.planes
+    }
+
     /// Number of the cut with this plane, which is added where it is new.
     pub(crate) fn number(&mut self, plane: &[u64]) -> u32 {
         if 2 * self.len() >= self.slots.len() {

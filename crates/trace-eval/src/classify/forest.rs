@@ -1,6 +1,9 @@
 //! Random forest.
 
-use super::{DecisionTree, FeatureMatrix, SplitFeatures, TreeConfig, argmax, check_training};
+use super::draw::Draw;
+use super::search::Candidates;
+use super::training::Training;
+use super::{DecisionTree, FeatureMatrix, argmax, check_training};
 use crate::{Error, Result};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -73,7 +76,8 @@ impl Forest {
                 expected: "at least 1",
             });
         }
-        let settings = TreeConfig { max_depth: config.max_depth, features: SplitFeatures::Sqrt };
+        let training = Training::by_class(x, labels, train);
+        let columns = training.columns();
         let trees = (0..config.trees as u64)
             .into_par_iter()
             .map(|tree| {
@@ -83,7 +87,10 @@ impl Forest {
                 for _ in train {
                     weights[train[rng.random_range(0..train.len())]] += 1;
                 }
-                DecisionTree::fit_weighted(x, labels, &weights, classes, &settings, Some(rng))
+                let draw = Draw::new(x.features(), columns.numbers.len(), rng);
+                let candidates = Some(Candidates::new(&training, &columns, draw));
+                let depth = config.max_depth;
+                DecisionTree::grown(&training, labels, &weights, classes, depth, candidates)
             })
             .collect();
         Ok(Self { trees, classes, vote: config.vote })

@@ -1,6 +1,7 @@
 //! Inner products of samples, by counting.
 
-use super::cuts::{Cuts, by_sample};
+use super::cuts::{Cuts, NONE, by_sample};
+use super::popcount::shared_ones;
 use rayon::prelude::*;
 
 /// Inner products of all pairs of samples.
@@ -37,49 +38,38 @@ impl Gram {
     }
 }
 
-/// A ternary column as its present and its value plane.
-pub(crate) type PlanePair<'a> = (&'a [u64], &'a [u64]);
-
-/// Inner products over -1, 0, 1 of all pairs of samples; `columns` are distinct, each with the number
-/// of times that it occurs.
+/// Inner products over -1, 0, 1 of all pairs of samples; `columns` has the present and value cut of each
+/// column, [`NONE`] where all are present or none is 1.
 ///
-/// Equal columns are counted once: a column that occurs `m` times is put into the groups of the
-/// binary digits of `m`, and the count of group `k` is shifted by `k`. On header bits of captures this
-/// leaves a tenth of the words; bench `classify/matrix-and-gram/342x1024x1088`.
-pub(crate) fn ternary_gram(samples: usize, columns: &[(PlanePair<'_>, u32)]) -> Vec<i64> {
-    let mut gram = vec![0; samples * samples];
-    let most = columns.iter().map(|c| c.1).max().unwrap_or(0);
+/// A cell is `v - u`, with `v` for a 1 and `u` for a vacant cell, so a product is `vv' - uv' - vu' + uu'`.
+/// The first term is counted: a cut that occurs `m` times as a value goes into the groups of the binary
+/// digits of `m`, and the count of group `k` is shifted by `k`. The others need no pair of words, since few
+/// cuts say who is vacant: see [`Vacancies`]. Bench `classify/matrix-and-gram/342x1024x1088`.
+pub(crate) fn ternary_gram(samples: usize, columns: &[[u32; 2]], cuts: &Cuts) -> Vec<i64> {
+    let mut times = vec![0_u32; cuts.len()];
+    for [_, value] in columns.iter().filter(|c| c[1] != NONE) {
+        times[*value as usize] += 1;
+    }
+    let most = times.iter().max().copied().unwrap_or(0);
+    let mut gram = Vacancies::of(samples, columns, cuts).products();
     for power in 0..(32 - most.leading_zeros()) {
-        let group: Vec<PlanePair<'_>> =
-            columns.iter().filter(|c| (c.1 >> power) & 1 == 1).map(|c| c.0).collect();
+        let group: Vec<u32> = (0..)
+            .zip(&times)
+            .filter(|(_, m)| (**m >> power) & 1 == 1)
+            .map(|(cut, _)| cut)
+            .collect();
         let row_words = group.len().div_ceil(64);
-        let present = by_sample(samples, group.len(), row_words, |c| group[c].0);
-        let value = by_sample(samples, group.len(), row_words, |c| group[c].1);
-        let mut mask = vec![u64::MAX; row_words];
-        if let Some(last) = mask.last_mut() {
-            *last <<= 64 * row_words - group.len();
-        }
-        // A cell is not zero where it is vacant (-1) or 1.
-        let not_zero: Vec<u64> = present
-            .iter()
-            .zip(&value)
-            .zip(mask.iter().cycle())
-            .map(|((p, v), m)| (!p & m) | v)
-            .collect();
-        let row = |s: usize| s * row_words..(s + 1) * row_words;
-        let upper: Vec<Vec<i64>> = (0..samples)
-            .into_par_iter()
-            .map(|a| {
-                let (nz, v) = (&not_zero[row(a)], &value[row(a)]);
-                (a..samples)
-                    .map(|b| inner_product(nz, v, &not_zero[row(b)], &value[row(b)]))
-                    .collect()
-            })
-            .collect();
-        for (a, products) in upper.iter().enumerate() {
-            for (offset, product) in products.iter().enumerate() {
-                gram[a * samples + a + offset] += product << power;
-            }
+        let rows = by_sample(samples, group.len(), row_words, |c| cuts.plane(group[c]));
+        let row = |sample: usize| &rows[sample * row_words..(sample + 1) * row_words];
+        // As many words at a time as leave the words of all samples in a near cache.
+        for start in (0..row_words).step_by(CHUNK) {
+            let words = start..row_words.min(start + CHUNK);
+            gram.par_chunks_mut(samples).enumerate().for_each(|(a, products)| {
+                let of_a = &row(a)[words.clone()];
+                for (b, product) in products.iter_mut().enumerate().skip(a) {
+                    *product += (shared_ones(of_a, &row(b)[words.clone()]) << power) as i64;
+                }
+            });
         }
     }
     for a in 0..samples {
@@ -90,94 +80,98 @@ pub(crate) fn ternary_gram(samples: usize, columns: &[(PlanePair<'_>, u32)]) -> 
     gram
 }
 
-/// The distinct pairs of cuts among `pairs`, in order of first appearance, with their counts.
-pub(crate) fn tally(pairs: impl Iterator<Item = (u32, u32)>) -> Vec<((u32, u32), u32)> {
-    let mut numbers = Cuts::new(1);
-    let mut out: Vec<((u32, u32), u32)> = Vec::new();
-    for pair in pairs {
-        let number = numbers.number(&[u64::from(pair.0) << 32 | u64::from(pair.1)]) as usize;
-        if number == out.len() {
-            out.push((pair, 0));
-        }
-        out[number].1 += 1;
-    }
-    out
+/// Words of a sample that are compared with all others before the next ones.
+const CHUNK: usize = 256;
+
+/// Columns that share a present cut: for whom they are vacant, and how many of them are 1 for whom.
+struct Vacancies {
+    samples: usize,
+    groups: Vec<Group>,
 }
 
-/// Words that are summed before their bits are counted.
-const BLOCK: usize = 8;
-
-/// Where both are not zero the product is 1 if the values agree and -1 if they do not.
-fn inner_product(nz_a: &[u64], v_a: &[u64], nz_b: &[u64], v_b: &[u64]) -> i64 {
-    let (mut both, mut opposite) = (0_u64, 0_u64);
-    let (a, b) = (nz_a.chunks_exact(BLOCK), nz_b.chunks_exact(BLOCK));
-    let (va, vb) = (v_a.chunks_exact(BLOCK), v_b.chunks_exact(BLOCK));
-    let tails = (a.remainder(), b.remainder(), va.remainder(), vb.remainder());
-    for ((a, b), (va, vb)) in a.zip(b).zip(va.zip(vb)) {
-        let (mut shared, mut differ) = ([0_u64; BLOCK], [0_u64; BLOCK]);
-        for i in 0..BLOCK {
-            shared[i] = a[i] & b[i];
-            differ[i] = shared[i] & (va[i] ^ vb[i]);
-        }
-        both += ones(&shared);
-        opposite += ones(&differ);
-    }
-    let (a, b, va, vb) = tails;
-    for ((a, b), (va, vb)) in a.iter().zip(b).zip(va.iter().zip(vb)) {
-        both += u64::from((a & b).count_ones());
-        opposite += u64::from((a & b & (va ^ vb)).count_ones());
-    }
-    both as i64 - 2 * opposite as i64
+struct Group {
+    present: Vec<u64>,
+    columns: i64,
+    /// Digit `k` of the number of ones of each sample.
+    digits: Vec<Vec<u64>>,
 }
 
-/// Bits set in a block: counts of two, four and eight bits are summed for the whole block before the
-/// last step, so that no population-count instruction is needed (the crate builds for every x86-64).
-fn ones(block: &[u64; BLOCK]) -> u64 {
-    const PAIRS: u64 = 0x5555_5555_5555_5555;
-    const NIBBLES: u64 = 0x3333_3333_3333_3333;
-    const BYTES: u64 = 0x0f0f_0f0f_0f0f_0f0f;
-    let mut bytes = 0;
-    for word in block {
-        let pairs = word - ((word >> 1) & PAIRS);
-        let nibbles = (pairs & NIBBLES) + ((pairs >> 2) & NIBBLES);
-        bytes += (nibbles + (nibbles >> 4)) & BYTES;
-    }
-    // Each byte holds at most 64.
-    let halves = (bytes & 0x00ff_00ff_00ff_00ff) + ((bytes >> 8) & 0x00ff_00ff_00ff_00ff);
-    halves.wrapping_mul(0x0001_0001_0001_0001) >> 48
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn blocks_count_bits(words in prop::array::uniform8(any::<u64>())) {
-            let naive: u32 = words.iter().map(|w| w.count_ones()).sum();
-            prop_assert_eq!(ones(&words), u64::from(naive));
-        }
-
-        #[test]
-        fn products_are_those_of_the_cells(cells in prop::collection::vec((-1_i8..=1, -1_i8..=1), 0..1300)) {
-            let words = cells.len().div_ceil(64);
-            let mut planes = [vec![0_u64; words], vec![0; words], vec![0; words], vec![0; words]];
-            for (i, (a, b)) in cells.iter().enumerate() {
-                let bit = 1 << (63 - (i & 63));
-                for (cell, at) in [(a, 0), (b, 2)] {
-                    planes[at][i >> 6] |= if *cell == 0 { 0 } else { bit };
-                    planes[at + 1][i >> 6] |= if *cell == 1 { bit } else { 0 };
-                }
+impl Vacancies {
+    fn of(samples: usize, columns: &[[u32; 2]], cuts: &Cuts) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut group_of = vec![NONE; cuts.len()];
+        for [present, value] in columns.iter().filter(|c| c[0] != NONE) {
+            let at = &mut group_of[*present as usize];
+            if *at == NONE {
+                *at = groups.len() as u32;
+                let present = cuts.plane(*present).to_vec();
+                groups.push(Group { present, columns: 0, digits: Vec::new() });
             }
-            let naive: i64 = cells.iter().map(|(a, b)| i64::from(*a) * i64::from(*b)).sum();
-            prop_assert_eq!(inner_product(&planes[0], &planes[1], &planes[2], &planes[3]), naive);
+            let group = &mut groups[*at as usize];
+            group.columns += 1;
+            if *value != NONE {
+                group.add_ones(cuts.plane(*value));
+            }
+        }
+        Self { samples, groups }
+    }
+
+    /// The products `uu' - uv' - vu'` of all pairs.
+    ///
+    /// A group adds `(m u' - 2 n') u / 2` and the same with samples exchanged, where `m` is its number of
+    /// columns and `n'` how many of them are 1: one list of numbers for all samples that are vacant.
+    fn products(&self) -> Vec<i64> {
+        let n = self.samples;
+        let (mut of_all, mut sums) = (vec![0_i64; n], vec![0_i64; n * n]);
+        for group in &self.groups {
+            let list: Vec<i64> = (0..n)
+                .map(|s| if group.is_present(s) { -2 * group.ones(s) } else { group.columns })
+                .collect();
+            let present: Vec<usize> = (0..n).filter(|s| group.is_present(*s)).collect();
+            let (side, sign) = if 2 * present.len() <= n {
+                // All but the present ones.
+                of_all.iter_mut().zip(&list).for_each(|(sum, l)| *sum += l);
+                (present, -1)
+            } else {
+                ((0..n).filter(|s| !group.is_present(*s)).collect(), 1)
+            };
+            for sample in side {
+                let sums = &mut sums[sample * n..(sample + 1) * n];
+                sums.iter_mut().zip(&list).for_each(|(sum, l)| *sum += sign * l);
+            }
+        }
+        let halves = |a: usize, b: usize| sums[a * n + b] + of_all[b];
+        (0..n * n)
+            .map(|at| (at.div_euclid(n), at % n))
+            .map(|(a, b)| (halves(a, b) + halves(b, a)) >> 1)
+            .collect()
+    }
+}
+
+impl Group {
+    fn add_ones(&mut self, plane: &[u64]) {
+        for (word, ones) in plane.iter().enumerate() {
+            let (mut carry, mut digit) = (*ones, 0);
+            while carry != 0 {
+                if digit == self.digits.len() {
+                    self.digits.push(vec![0; plane.len()]);
+                }
+                let sum = &mut self.digits[digit][word];
+                (*sum, carry) = (*sum ^ carry, *sum & carry);
+                digit += 1;
+            }
         }
     }
 
-    #[test]
-    fn equal_pairs_are_tallied() {
-        let found = tally([(1, 2), (3, 4), (1, 2)].into_iter());
-        assert_eq!(found, vec![((1, 2), 2), ((3, 4), 1)]);
+    fn is_present(&self, sample: usize) -> bool {
+        bit(&self.present, sample) == 1
     }
+
+    fn ones(&self, sample: usize) -> i64 {
+        (0..).zip(&self.digits).map(|(k, plane)| bit(plane, sample) << k).sum()
+    }
+}
+
+fn bit(plane: &[u64], sample: usize) -> i64 {
+    ((plane[sample >> 6] >> (63 - (sample & 63))) & 1) as i64
 }

@@ -1,7 +1,7 @@
 //! Samples × features, column by column.
 
 use super::cuts::{Cuts, NONE, by_sample};
-use super::gram::{Gram, PlanePair, tally, ternary_gram};
+use super::gram::{Gram, ternary_gram};
 use super::transpose::transpose64;
 use crate::distance::Planes;
 use crate::{Error, Result};
@@ -223,6 +223,11 @@ impl FeatureMatrix {
         self.cuts.plane(cut)
     }
 
+    /// All cuts, one after the other.
+    pub(crate) fn cut_planes(&self) -> &[u64] {
+        self.cuts.planes()
+    }
+
     /// The live column in which a cut appears first.
     pub(crate) fn owner(&self, cut: u32) -> usize {
         self.owners[cut as usize] as usize
@@ -316,14 +321,7 @@ impl SampleMajor {
             }
         }
         cuts.finish();
-        let columns: Vec<(PlanePair<'_>, u32)> = tally(planes.iter().map(|[p, v]| (*p, *v)))
-            .into_iter()
-            .map(|((present, value), times)| {
-                let of = |cut: u32, none| if cut == NONE { none } else { cuts.plane(cut) };
-                ((of(present, &everybody[..]), of(value, &nobody[..])), times)
-            })
-            .collect();
-        let mut gram = ternary_gram(n, &columns);
+        let mut gram = ternary_gram(n, &planes, &cuts);
         for product in &mut gram {
             *product += constant_products;
         }
@@ -345,7 +343,7 @@ impl SampleMajor {
 }
 
 /// A plane with the bits of `samples` samples set.
-fn everybody(samples: usize) -> Vec<u64> {
+pub(crate) fn everybody(samples: usize) -> Vec<u64> {
     let mut plane = vec![u64::MAX; samples.div_ceil(64)];
     if let Some(last) = plane.last_mut() {
         *last <<= (64 - (samples & 63)) & 63;

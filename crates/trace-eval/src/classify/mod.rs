@@ -15,10 +15,13 @@ mod gram;
 mod grow;
 mod matrix;
 mod nearest;
+mod popcount;
 mod scores;
+mod search;
 mod split;
 mod svm;
 mod sweep;
+mod training;
 mod transpose;
 mod tree;
 

@@ -2,6 +2,7 @@
 
 use super::FeatureMatrix;
 use super::matrix::LANES;
+use super::popcount::add3;
 use super::transpose::transpose64;
 
 /// The same word of [`LANES`] neighbouring groups of 64 cuts.
@@ -80,17 +81,6 @@ fn add_samples(
     for s in rest {
         ripple(digits, seen(*s));
     }
-}
-
-/// Sum and carry of three bits, everywhere at once.
-fn add3(a: Lane, b: Lane, c: Lane) -> (Lane, Lane) {
-    let (mut sum, mut carry) = (EMPTY, EMPTY);
-    for i in 0..LANES {
-        let either = a[i] ^ b[i];
-        sum[i] = either ^ c[i];
-        carry[i] = (a[i] & b[i]) | (either & c[i]);
-    }
-    (sum, carry)
 }
 
 /// Adds one bit to every number.

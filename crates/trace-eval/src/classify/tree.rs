@@ -1,8 +1,12 @@
 //! Exact greedy decision tree with the Gini criterion.
 
+use super::draw::Draw;
 use super::grow::grow;
+use super::search::Candidates;
+use super::training::Training;
 use super::{FeatureMatrix, argmax, check_training};
 use crate::Result;
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -102,25 +106,30 @@ impl DecisionTree {
         for s in train {
             weights[*s] += 1;
         }
-        let mut rng = None;
-        if config.features == SplitFeatures::Sqrt {
-            rng = Some(rand::SeedableRng::seed_from_u64(0));
+        let depth = config.max_depth;
+        if config.features == SplitFeatures::All {
+            let training = Training::whole(x);
+            return Ok(Self::grown(&training, labels, &weights, classes, depth, None));
         }
-        Ok(Self::fit_weighted(x, labels, &weights, classes, config, rng))
+        let training = Training::by_class(x, labels, train);
+        let columns = training.columns();
+        let rng = ChaCha8Rng::seed_from_u64(0);
+        let draw = Draw::new(x.features(), columns.numbers.len(), rng);
+        let candidates = Some(Candidates::new(&training, &columns, draw));
+        Ok(Self::grown(&training, labels, &weights, classes, depth, candidates))
     }
 
-    /// Fits with a weight for every sample; 0 leaves it out.
-    pub(crate) fn fit_weighted(
-        x: &FeatureMatrix,
+    /// Grows with a weight for every sample; 0 leaves it out.
+    pub(crate) fn grown(
+        training: &Training<'_>,
         labels: &[usize],
         weights: &[u32],
         classes: usize,
-        config: &TreeConfig,
-        rng: Option<ChaCha8Rng>,
+        max_depth: Option<usize>,
+        candidates: Option<Candidates<'_>>,
     ) -> Self {
-        let draw = rng.filter(|_| config.features == SplitFeatures::Sqrt);
-        let depth = config.max_depth.unwrap_or(usize::MAX);
-        let (nodes, importances) = grow(x, labels, weights, classes, depth, draw);
+        let depth = max_depth.unwrap_or(usize::MAX);
+        let (nodes, importances) = grow(training, labels, weights, classes, depth, candidates);
         let mut tree = Self { nodes, importances };
         let sum: f64 = tree.importances.values().sum();
         if sum > 0.0 {
