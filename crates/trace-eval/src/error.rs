@@ -134,6 +134,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A picture could not be made.
+    #[error("cannot make the picture {}", path.display())]
+    Png {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: png::EncodingError,
+    },
     /// A table could not be written as CSV.
     #[error("cannot write table {}", path.display())]
     Csv {
