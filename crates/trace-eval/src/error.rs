@@ -150,6 +150,15 @@ pub enum Error {
         /// Why.
         source: csv::Error,
     },
+    /// A table could not be written as Parquet.
+    #[cfg(feature = "polars")]
+    #[error("cannot write table {}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: polars::error::PolarsError,
+    },
     /// The report could not be written as JSON.
     #[error("cannot write report {}", path.display())]
     Json {

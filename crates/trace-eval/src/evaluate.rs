@@ -85,8 +85,7 @@ pub fn evaluate(
     };
     let cloud = Cloud::new(&pool, config, &mut notes);
     scores.extend(cloud_scores(&cloud, &references, config));
-    let beside =
-        pair_scores(&pool, &measured, &control, &control_measured, &references, config)?;
+    let beside = pair_scores(&pool, &measured, &control, &control_measured, &references, config)?;
     let (mut spreads, mut pairs) = (Vec::new(), Vec::new());
     if let Some(found) = beside {
         scores.extend(found.scores);

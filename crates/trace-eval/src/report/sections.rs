@@ -83,8 +83,7 @@ pub(super) fn pictures(extras: &Extras) -> String {
 pub(super) fn scores(r: &Report) -> String {
     let words = ["synthetic", "real against real (noise floor)", "wrong class", "random"];
     let classes = ["synthetic", "real", "wrong", "random"];
-    let legend: Vec<(&str, String)> =
-        classes.into_iter().zip(words.map(str::to_owned)).collect();
+    let legend: Vec<(&str, String)> = classes.into_iter().zip(words.map(str::to_owned)).collect();
     let mut out = plot::legend_html(&legend);
     let mut groups: Vec<&str> = Vec::new();
     for s in &r.scores {
@@ -157,12 +156,8 @@ pub(super) fn distributions(r: &Report) -> String {
     }
     if !r.distributions.is_empty() {
         let plots: Vec<Plot> = r.distributions.iter().map(plot::distribution).collect();
-        let _ = write!(
-            out,
-            "<h3>All packets together</h3>{}{}",
-            plots[0].legend_html(),
-            grid(&plots)
-        );
+        let _ =
+            write!(out, "<h3>All packets together</h3>{}{}", plots[0].legend_html(), grid(&plots));
     }
     out
 }

@@ -37,7 +37,7 @@ fn mixing(out: &mut String, report: &Report) {
             let _ = write!(
                 out,
                 "<h3>Real captures replaced by synthetic ones</h3><p class=quiet>Trained on a mixture, tested on real captures \
-                 that are neither in it nor parents of a capture in it. Bands hold 95 % of the runs. A curve that stays level \
+                 that are neither in it nor parents of a capture in it. Bands hold 95 % of the runs; dashed: real → real. A curve that stays level \
                  means that synthetic captures are worth as much as the real ones they stand in for.</p>{}",
                 first.legend_html()
             );
@@ -68,8 +68,7 @@ fn balancing(out: &mut String, rows: &[BalanceRow]) {
         true,
         "Small classes filled up",
         "Every other class thinned to a few real captures, then filled up with repeated, crossed (SMOTE) or synthetic captures: \
-         macro F1 on real captures, in brackets the interval that holds 95 % of the runs, then the accuracy. The best \
-         filling of each row is strong.",
+         macro F1 on real captures, in brackets the interval that holds 95 % of the runs. The best filling of each row is shaded.",
         &heads,
         |out| {
             for (category, view, classifier) in &keys {
@@ -95,11 +94,8 @@ fn balancing(out: &mut String, rows: &[BalanceRow]) {
                         out.push_str("<td class=n>–");
                         continue;
                     };
-                    let class = if row.macro_f1.mean >= best { "n strong" } else { "n" };
-                    let accuracy = short(Some(row.accuracy.mean));
-                    let text =
-                        format!("{} <small>acc. {accuracy}</small>", interval(&row.macro_f1));
-                    number_cell(out, class, Some(row.macro_f1.mean), &text);
+                    let class = if row.macro_f1.mean >= best { "n best" } else { "n" };
+                    number_cell(out, class, Some(row.macro_f1.mean), &interval(&row.macro_f1));
                 }
                 out.push_str("</tr>");
             }
@@ -114,8 +110,8 @@ fn importances(out: &mut String, rows: &[ImportanceComparison]) {
         true,
         "Where forests look",
         "Importances of forests trained on real and on synthetic captures, without leak-prone fields: how many of the ten most \
-         important of each are the same, and Spearman's rank correlation. Beside each, one half of the real captures against \
-         the other: more than that no set reaches.",
+         important of each are the same, and Spearman's rank correlation. Beside each the noise floor, one half of the \
+         real captures against the other.",
         "<th>category<th>by<th class=n>top-10 overlap<th class=n>real vs real<th class=n>rank correlation<th class=n>real vs real",
         |out| {
             for row in rows {

@@ -76,12 +76,8 @@ pub(super) fn fields(r: &Report) -> String {
     );
     if !r.positions.is_empty() {
         let plot = plot::positions(&r.positions);
-        let _ = write!(
-            out,
-            "<h3>Place by place</h3>{}{}",
-            plot.legend_html(),
-            sections::grid(&[plot])
-        );
+        let _ =
+            write!(out, "<h3>Place by place</h3>{}{}", plot.legend_html(), sections::grid(&[plot]));
     }
     folded(
         &mut out,

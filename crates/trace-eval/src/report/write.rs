@@ -37,8 +37,7 @@ impl Report {
         put(json, &text)?;
         for table in self.tables() {
             let path = folder.join(format!("{}.csv", table.name));
-            let bytes =
-                csv(&table).map_err(|source| Error::Csv { path: path.clone(), source })?;
+            let bytes = csv(&table).map_err(|source| Error::Csv { path: path.clone(), source })?;
             put(path, &bytes)?;
             #[cfg(feature = "polars")]
             {

@@ -37,13 +37,7 @@ impl Canvas {
         self.text_as("tick", anchor, (x, y), text);
     }
 
-    pub(super) fn text_as(
-        &mut self,
-        class: &str,
-        anchor: Anchor,
-        (x, y): (f64, f64),
-        text: &str,
-    ) {
+    pub(super) fn text_as(&mut self, class: &str, anchor: Anchor, (x, y): (f64, f64), text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",

@@ -69,12 +69,13 @@ pub(in crate::report) fn positions(rows: &[PositionRow]) -> Plot {
         canvas.path(&format!("line {class}"), &line, false);
     }
     let title = "Distance of field values by place in the capture".to_owned();
-    let legend = lines.iter().rev().map(|(class, words, _)| (*class, (*words).to_owned())).collect();
+    let legend =
+        lines.iter().rev().map(|(class, words, _)| (*class, (*words).to_owned())).collect();
     Plot { name: "positions".to_owned(), title, legend, canvas }
 }
 
-/// The mixing curves of a category in one view: a line a classifier with its interval, and the
-/// forest's real → real as a line across. `None` where there are none.
+/// The mixing curves of a category in one view: a line a classifier with its interval, and its real →
+/// real dashed across. `None` where there are none.
 pub(in crate::report) fn mixing(report: &Report, category: &str, view: View) -> Option<Plot> {
     let study = report.study.as_ref()?;
     let rows: Vec<&MixingRow> =
@@ -93,8 +94,7 @@ pub(in crate::report) fn mixing(report: &Report, category: &str, view: View) -> 
     };
     let chance = report.utility.iter().find(|u| u.category == category).map(|u| u.chance);
     let shares = || rows.iter().map(|m| m.synthetic_share);
-    let (low, high) =
-        (shares().reduce(f64::min)?, shares().reduce(f64::max).unwrap_or(1.0));
+    let (low, high) = (shares().reduce(f64::min)?, shares().reduce(f64::max).unwrap_or(1.0));
     // With one share alone there is still a place to draw it.
     let axes = Axes { x: (low.min(0.1), high.max(0.9)), y: (0.0, 1.0) };
     let mut canvas = axes.canvas("share of training captures that are synthetic", "accuracy");
@@ -121,12 +121,10 @@ pub(in crate::report) fn mixing(report: &Report, category: &str, view: View) -> 
             );
             canvas.dot(&format!("dot {class}"), at(m, m.accuracy.mean), 2.5, &words);
         }
-        let mut words = classifier.name().to_owned();
         if let Some(ceiling) = of_report(Scenario::RealReal, classifier) {
             canvas.path(&format!("line dashed {class}"), &across(ceiling), false);
-            words = format!("{words} (dashed: real → real)");
         }
-        legend.push((class, words));
+        legend.push((class, classifier.name().to_owned()));
     }
     if let Some(chance) = chance {
         canvas.path("line dashed real", &across(chance), false);

@@ -48,7 +48,7 @@ impl Plot {
     pub(super) fn inline(&self) -> String {
         let Canvas { width, height, body } = &self.canvas;
         format!(
-            "<svg class=\"plot\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">{body}</svg>",
+            "<svg class=\"plot\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">{body}</svg>",
             escape(&self.title)
         )
     }

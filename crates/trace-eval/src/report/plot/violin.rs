@@ -46,7 +46,7 @@ pub(in crate::report) fn violin(s: &Spread) -> Plot {
         canvas.dot(&format!("median {class}"), axes.at(middle, median), 4.0, &words);
         let (x, _) = axes.at(middle, 0.0);
         canvas.text(Anchor::Middle, (x, Axes::below()), &group.name);
-        let count = format!("median {number}, n {}", roots.len());
+        let count = format!("{number} (n {})", roots.len());
         canvas.text_as("label", Anchor::Middle, (x, Axes::below() + 13.0), &count);
     }
     Plot {
