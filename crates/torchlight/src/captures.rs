@@ -18,6 +18,8 @@ pub enum LabelSource {
     Table(LabelsTable),
     /// The files' names.
     Pattern(LabelPattern),
+    /// The files' names where they tell something; any other file has no labels.
+    IfNamed(LabelPattern),
 }
 
 impl LabelSource {
@@ -40,6 +42,16 @@ impl LabelSource {
         Ok(Self::Pattern(pattern.cloned().unwrap_or_else(LabelPattern::searchlight)))
     }
 
+    /// The same, but a file whose name tells nothing has no labels instead of being an error: for captures
+    /// that come from anywhere.
+    #[must_use]
+    pub fn lenient(self) -> Self {
+        match self {
+            Self::Pattern(pattern) => Self::IfNamed(pattern),
+            other => other,
+        }
+    }
+
     /// The file that [`find`](Self::find) reads, if any.
     pub fn table(
         folder: &Path,
@@ -59,6 +71,7 @@ impl LabelSource {
         Ok(match self {
             Self::Table(table) => table.labels(path)?.clone(),
             Self::Pattern(pattern) => pattern.labels(path)?,
+            Self::IfNamed(pattern) => pattern.labels(path).unwrap_or_default(),
         })
     }
 }

@@ -2,7 +2,8 @@
 //! evaluate_folders -- REAL SYNTHETIC OUT [HELD_OUT]`. Labels are read from names of the form
 //! `….torchlight-ENCRYPTION-a-video.RESOLUTION.STREAMING.TRANSPORT.pcap`; a synthetic capture names
 //! its parent before `.child` or `-child`. Without SYNTHETIC (`-`) every other real capture with some packets
-//! changed plays that part.
+//! changed plays that part. `STUDY=1` adds mixing curves, class balancing and importances, `PICTURES=FOLDER` the PNG
+//! files of a folder, `MOST=N` takes N real captures alone.
 
 use nprint_codec::{Labels, Layout, RowPolicy, Trace, encode, read_capture};
 use rand::{Rng, SeedableRng};
@@ -10,7 +11,11 @@ use rand_chacha::ChaCha8Rng;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use trace_eval::report::{Extras, Picture, PictureRow};
+use trace_eval::utility::StudyConfig;
 use trace_eval::{EvalConfig, Sample, evaluate};
+
+/// What captures end with.
+const ENDINGS: [&str; 5] = [".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz", ".cap"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         read_folder(Path::new(synthetic))?
     };
     let started = std::time::Instant::now();
-    let report = evaluate(&real, &held_out, &synthetic, &EvalConfig::default())?;
+    let study = std::env::var_os("STUDY").map(|_| StudyConfig::default());
+    let config = EvalConfig { study, ..EvalConfig::default() };
+    let report = evaluate(&real, &held_out, &synthetic, &config)?;
     eprintln!("evaluated in {:.1} s", started.elapsed().as_secs_f64());
     for finding in &report.summary {
         eprintln!("{:24} {:>8}  {}", finding.title, finding.value, finding.text);
@@ -68,14 +75,15 @@ fn pictures() -> Result<Vec<PictureRow>, Box<dyn Error>> {
 fn read_folder(folder: &Path) -> Result<Vec<Sample>, Box<dyn Error>> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "pcap"))
+        .filter(|path| path.to_str().is_some_and(|p| ENDINGS.iter().any(|e| p.ends_with(e))))
         .collect();
     paths.sort();
     paths.iter().map(|path| read(path)).collect()
 }
 
 fn read(path: &Path) -> Result<Sample, Box<dyn Error>> {
-    let name = path.file_stem().and_then(|n| n.to_str()).ok_or("a name in UTF-8")?.to_owned();
+    let name = path.file_name().and_then(|n| n.to_str()).ok_or("a name in UTF-8")?;
+    let name = ENDINGS.iter().find_map(|e| name.strip_suffix(e)).unwrap_or(name).to_owned();
     let trace = read_capture(path)?;
     let matrix = encode(&trace, &Layout::reference(), RowPolicy::default());
     let parent = name.split_once(".child").or_else(|| name.split_once("-child"));

@@ -1,6 +1,7 @@
 //! Settings of an evaluation.
 
 use crate::features::BitView;
+use crate::utility::StudyConfig;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +68,7 @@ impl View {
 }
 
 /// Settings of an evaluation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
     /// Rows of each matrix that the bit views show to classifiers.
@@ -91,6 +92,10 @@ pub struct EvalConfig {
     pub classifiers: Vec<Classifier>,
     /// Views.
     pub views: Vec<View>,
+    /// The longer tests of utility: mixing curves, class balancing, importances. Off by default: they
+    /// cost several times what everything else does together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub study: Option<StudyConfig>,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -108,6 +113,7 @@ impl Default for EvalConfig {
             permutations: 199,
             classifiers: vec![Classifier::Tree, Classifier::Forest, Classifier::Svm],
             views: vec![View::Bits, View::BitsWithLeaks, View::Sequence],
+            study: None,
             seed: 1,
         }
     }
@@ -115,9 +121,10 @@ impl Default for EvalConfig {
 
 impl EvalConfig {
     /// The published protocol at full size: 1024 rows, 10 runs of 5 folds, 100 splits for
-    /// real → synthetic.
+    /// real → synthetic, and the study.
     pub fn published() -> Self {
-        Self { rows: 1024, runs: 10, splits: 100, ..Self::default() }
+        let study = Some(StudyConfig::default());
+        Self { rows: 1024, runs: 10, splits: 100, study, ..Self::default() }
     }
 
     /// Checks the settings.
@@ -139,7 +146,7 @@ impl EvalConfig {
             Some((setting, value, _, expected)) => {
                 Err(Error::Setting { setting, value: value as f64, expected })
             }
-            None => Ok(()),
+            None => self.study.as_ref().map_or(Ok(()), StudyConfig::validate),
         }
     }
 }

@@ -134,6 +134,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A picture could not be made.
+    #[error("cannot make the picture {}", path.display())]
+    Png {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: png::EncodingError,
+    },
     /// A table could not be written as CSV.
     #[error("cannot write table {}", path.display())]
     Csv {
@@ -141,6 +149,15 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: csv::Error,
+    },
+    /// A table could not be written as Parquet.
+    #[cfg(feature = "polars")]
+    #[error("cannot write table {}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: polars::error::PolarsError,
     },
     /// The report could not be written as JSON.
     #[error("cannot write report {}", path.display())]

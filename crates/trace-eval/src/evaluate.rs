@@ -12,7 +12,7 @@ use crate::privacy::privacy;
 use crate::report::{Report, RuleRow, SetSummary};
 use crate::sample::{Category, Pool, Sample};
 use crate::summary::summarise;
-use crate::utility::{utility, view_matrix};
+use crate::utility::{study_of, utility, view_matrices};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -85,10 +85,13 @@ pub fn evaluate(
     };
     let cloud = Cloud::new(&pool, config, &mut notes);
     scores.extend(cloud_scores(&cloud, &references, config));
-    let (pair_scores, pairs) =
-        pair_scores(&pool, &measured, &control, &control_measured, &references, config)?;
-    scores.extend(pair_scores);
-    if pairs.is_empty() {
+    let beside = pair_scores(&pool, &measured, &control, &control_measured, &references, config)?;
+    let (mut spreads, mut pairs) = (Vec::new(), Vec::new());
+    if let Some(found) = beside {
+        scores.extend(found.scores);
+        pairs = found.pairs;
+        spreads.push(found.spread);
+    } else {
         notes.push(
             "No synthetic capture names a parent: children are not compared one by one.".to_owned(),
         );
@@ -101,15 +104,12 @@ pub fn evaluate(
     scores.extend(detection);
     let private = privacy(&pool, &control, &cloud, &references, config, &mut notes);
     scores.extend(private.scores);
+    spreads.push(private.spread);
     let headers = header_strips(&measured, &references, pool.samples[0].matrix.layout())?;
 
     let (mut rows, mut confusions) = (Vec::new(), Vec::new());
     let usable = usable_categories(&pool, &categories, &mut notes);
-    let views: Vec<(View, FeatureMatrix)> = config
-        .views
-        .iter()
-        .map(|view| Ok((*view, view_matrix(&pool.samples, *view, config)?)))
-        .collect::<Result<_>>()?;
+    let views = view_matrices(&pool.samples, config)?;
     let jobs: Vec<(&Category, &(View, FeatureMatrix))> =
         usable.iter().flat_map(|c| views.iter().map(move |v| (*c, v))).collect();
     let done: Vec<_> = jobs
@@ -125,6 +125,8 @@ pub fn evaluate(
         confusions.extend(c);
         notes.extend(n);
     }
+    let study = config.study.as_ref();
+    let study = study.map(|s| study_of(&pool, &usable, &views, config, s)).transpose()?;
     let compliance = compliance(&pool, &control);
     let mut report = Report {
         summary: Vec::new(),
@@ -140,8 +142,10 @@ pub fn evaluate(
         identifiers: private.identifiers,
         pairs,
         distributions,
+        spreads,
         utility: rows,
         confusions,
+        study,
         compliance,
         notes,
         config: config.clone(),

@@ -7,8 +7,9 @@ use nprint_codec::{Labels, Layout, LinkType, TernaryMatrix, Trace};
 use toy::{children, connection, real, sample};
 use trace_eval::compliance::{Rule, audit};
 use trace_eval::report::{
-    Curve, ExtraTable, Extras, Picture, PictureRow, Scenario, Score, to_html,
+    Curve, ExtraTable, Extras, Picture, PictureRow, Scenario, Score, Table, to_html,
 };
+use trace_eval::utility::{StudyConfig, study};
 use trace_eval::{Classifier, Error, EvalConfig, Report, Sample, View, evaluate};
 
 fn quick() -> EvalConfig {
@@ -305,7 +306,87 @@ fn the_page_stands_alone() {
     let (body, _) = page.split_once("<script>").expect("a script");
     assert!(!body.contains("NaN") && !body.contains(">inf") && !body.contains("=inf"));
     assert!(page.contains("data:image/png;base64,iVBORw0KGgo"));
+    assert!(page.contains("aria-label=\"Distance of two captures\""), "a violin");
+    assert!(page.matches("aria-label=\"service: real → real, %\"").count() == 1, "a confusion");
+
+    // The plots of the page alone: as many, each a document of its own, the same again.
+    let svg: Vec<&std::path::PathBuf> =
+        paths.iter().filter(|p| p.extension().is_some_and(|e| e == "svg")).collect();
+    assert_eq!(svg.len(), page.matches("<svg class=\"plot\"").count());
+    let again = tempfile::tempdir().expect("a folder");
+    let paths_again = report.write(again.path(), &extras).expect("files");
+    assert_eq!(paths.len(), paths_again.len());
+    for (first, second) in paths.iter().zip(&paths_again) {
+        let read = |path| std::fs::read(path).expect("a file");
+        assert!(read(first) == read(second), "{}", first.display());
+    }
+    for path in svg {
+        let text = std::fs::read_to_string(path).expect("text");
+        let name = path.display();
+        assert!(text.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""), "{name}");
+        assert!(
+            !text.contains("var(") && !text.contains("NaN") && !text.contains("=inf"),
+            "{name}"
+        );
+        assert!(!text.contains("href") && !text.contains("url("), "{name}");
+        // Every attribute in quotes, every element closed: what XML asks for and HTML does not.
+        let opened = text.matches('<').count() - text.matches("</").count();
+        assert_eq!(opened, text.matches("/>").count() + text.matches("</").count(), "{name}");
+        assert!(!text.split('=').skip(1).any(|after| !after.starts_with('"')), "{name}");
+    }
+    let heat = std::fs::read(out.join("plots/heat-map-tcp.png")).expect("a heat map");
+    assert_eq!(heat[16..24], [0, 0, 7, 128, 0, 0, 0, 48], "480 bits of 4 pixels, 2 rows of 24");
+    assert!(out.join("plots/picture-1-4-repaired.png").is_file());
+    let scores = std::fs::read_to_string(out.join("scores.csv")).expect("a table");
+    assert_eq!(scores.lines().count(), report.scores.len() + 1);
+    assert!(scores.starts_with("group,metric,synthetic,noise_floor,wrong_class,random\n"));
+
     let json = std::fs::read(&paths[1]).expect("JSON");
     let read: Report = serde_json::from_slice(&json).expect("the report's own form");
     assert_eq!(read.scores.len(), report.scores.len());
+}
+
+#[test]
+fn a_study_comes_with_the_report_where_it_is_asked_for() {
+    let real = real(5, 0);
+    let children = children(&real);
+    let without = evaluate(&real, &[], &children, &quick()).expect("a report");
+    assert!(without.study.is_none());
+    assert!(!to_html(&without, &Extras::default()).contains("id=study"));
+    let json = serde_json::to_string(&without.config).expect("JSON");
+    assert!(!json.contains("study"), "{json}");
+
+    let brief = StudyConfig {
+        mixing_shares: vec![0.2, 0.5, 0.8],
+        importance_runs: 3,
+        ..StudyConfig::default()
+    };
+    let config = EvalConfig { study: Some(brief.clone()), views: vec![View::Bits], ..quick() };
+    let report = evaluate(&real, &[], &children, &config).expect("a report");
+    let alone = study(&real, &[], &children, &config, &brief).expect("a study");
+    let found = report.study.as_ref().expect("a study");
+    assert_eq!((&found.mixing, &found.balancing), (&alone.mixing, &alone.balancing));
+    assert_eq!(found.importances, alone.importances);
+
+    let page = to_html(&report, &Extras::default());
+    assert!(
+        page.contains("id=study")
+            && page.contains("aria-label=\"service: bits, leak-prone removed\"")
+    );
+    assert!(page.contains("Small classes filled up") && page.contains("top-10 overlap"));
+    assert!(page.contains("Most important bits for service"));
+    let tables = report.tables();
+    let rows = |name: &str| tables.iter().find(|t| t.name == name).map(Table::rows);
+    assert_eq!(rows("mixing"), Some(9), "three classifiers, three shares");
+    assert_eq!(rows("balancing"), Some(12), "three classifiers, four fillings");
+    assert_eq!(rows("importance_agreement"), Some(2));
+    assert_eq!(rows("importances"), Some(found.importances[0].top.len()));
+    for table in &tables {
+        assert!(table.columns.iter().all(|c| c.values.len() == table.rows()), "{}", table.name);
+    }
+
+    let wrong = StudyConfig { mixing_shares: vec![2.0], ..brief };
+    let wrong = EvalConfig { study: Some(wrong), ..quick() };
+    let error = evaluate(&real, &[], &children, &wrong);
+    assert!(matches!(error, Err(Error::Setting { setting: "mixing share", .. })));
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use torchlight::stages::{ReportSources, read_samples, write_report};
+use torchlight::trace_eval::utility::StudyConfig;
 use torchlight::trace_eval::{EvalConfig, Sample};
 use torchlight::{
     DatasetConfig, EvaluateConfig, LabelSource, Monitor, Stage, StopFlag, capture_files,
@@ -46,6 +47,9 @@ pub struct Evaluate {
     /// Runs of every classifier
     #[arg(long, default_value_t = EvalConfig::default().runs)]
     runs: usize,
+    /// Longer tests too: mixing curves, class balancing, importances (about four times the time)
+    #[arg(long)]
+    study: bool,
     /// Title of the page
     #[arg(long)]
     title: Option<String>,
@@ -59,11 +63,12 @@ impl Evaluate {
         let mut settings = EvaluateConfig::default();
         settings.metrics.runs = self.runs;
         settings.metrics.seed = common.seed();
+        settings.metrics.study = self.study.then(StudyConfig::default);
         settings.title = self.title.clone().unwrap_or(settings.title);
         let mut bars = Bars::new(common);
         let mut monitor = Monitor::new(Stage::Evaluate, &mut bars, stop);
         let mut set = |folder: &Path, table: Option<&Path>| -> anyhow::Result<Vec<Sample>> {
-            let labels = LabelSource::find(folder, table, None, &self.categories)?;
+            let labels = LabelSource::find(folder, table, None, &self.categories)?.lenient();
             Ok(read_samples(&capture_files(folder)?, &labels, self.packets, &mut monitor)?)
         };
         let real = set(&self.real, self.labels.as_deref())?;

@@ -34,30 +34,52 @@ pub(super) fn extras(sources: &ReportSources<'_>) -> Result<Extras> {
     })
 }
 
-/// Parent, edges, and a few children before and after repair, for parents evenly spread.
+/// A real capture beside what was made of it: parent, edges, and a few children before and after repair,
+/// for parents evenly spread. What names no parent stands beside a real capture with the same labels.
 fn pictures(sources: &ReportSources<'_>) -> Result<Vec<PictureRow>> {
     let mut families: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
     for sample in sources.synthetic {
-        families.entry(sample.parent.as_deref().unwrap_or_default()).or_default().push(sample);
+        families.entry(sample.parent.as_deref().unwrap_or(&sample.name)).or_default().push(sample);
     }
     let shown = sources.settings.pictures.min(families.len());
     let every = families.len().div_ceil(shown.max(1)).max(1);
     let mut rows = Vec::new();
-    for (parent, children) in families.into_iter().step_by(every).take(shown) {
+    for (family, children) in families.into_iter().step_by(every).take(shown) {
         let mut pictures = Vec::new();
-        pictures.extend(stored("parent".to_owned(), sources.parents.as_deref(), parent)?);
-        pictures.extend(stored("its edges".to_owned(), sources.edges.as_deref(), parent)?);
+        match stored("parent".to_owned(), sources.parents.as_deref(), family)? {
+            Some(parent) => pictures.push(parent),
+            None => pictures.extend(beside(family, children[0], sources)?),
+        }
+        pictures.extend(stored("its edges".to_owned(), sources.edges.as_deref(), family)?);
         for (number, child) in (1..).zip(children.into_iter().take(CHILDREN_SHOWN)) {
             let caption = format!("child {number} as generated");
+            let repaired = match child.parent {
+                Some(_) => format!("child {number} after repair"),
+                None => "synthetic".to_owned(),
+            };
             pictures.extend(stored(caption, sources.children.as_deref(), &child.name)?);
-            let canvas = sources.dataset.canvas();
-            let png = render(&child.matrix, &sources.dataset.palette, &canvas)?.to_png()?;
-            pictures.push(Picture { caption: format!("child {number} after repair"), png });
+            pictures.push(drawn(repaired, child, sources)?);
         }
-        let title = if parent.is_empty() { "without a parent" } else { parent }.to_owned();
-        rows.push(PictureRow { title, pictures });
+        rows.push(PictureRow { title: family.to_owned(), pictures });
     }
     Ok(rows)
+}
+
+/// The real capture that `child` is to be seen beside: its parent, else one with the same labels,
+/// else the first.
+fn beside(parent: &str, child: &Sample, sources: &ReportSources<'_>) -> Result<Option<Picture>> {
+    let real = || sources.real.iter().chain(sources.held_out);
+    let found = real().find(|sample| sample.name == parent);
+    let caption = if found.is_some() { "parent" } else { "real" };
+    let alike = || real().find(|sample| sample.labels == child.labels);
+    let sample = found.or_else(alike).or_else(|| real().next());
+    sample.map(|sample| drawn(caption.to_owned(), sample, sources)).transpose()
+}
+
+fn drawn(caption: String, sample: &Sample, sources: &ReportSources<'_>) -> Result<Picture> {
+    let canvas = sources.dataset.canvas();
+    let png = render(&sample.matrix, &sources.dataset.palette, &canvas)?.to_png()?;
+    Ok(Picture { caption, png })
 }
 
 /// `<folder>/<name>.png`, where it is there.

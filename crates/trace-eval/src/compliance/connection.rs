@@ -3,6 +3,7 @@
 use crate::packet::{Facts, facts, flag};
 use nprint_codec::{Trace, TransportKind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 macro_rules! states {
     ($($variant:ident $name:literal $meaning:literal;)*) => {
@@ -53,13 +54,14 @@ pub struct Connection {
     pub protocol: u8,
     /// How it stands at the end.
     pub state: ConnectionState,
-    /// What happened, one letter for the first time of each thing in each direction.
+    /// What happened, letter by letter.
     ///
     /// # Layout
     /// Upper case by the originator, lower case by the responder: `S` SYN, `H` SYN-ACK, `A` bare
     /// acknowledgement, `D` payload, `F` FIN, `R` reset, `T` repeated payload, `G` hole in the
     /// sequence, `W` zero window, `I` FIN with reset, `Q` SYN with FIN or reset. A leading `^`: the first packet
-    /// came from the responder.
+    /// came from the responder. Each direction writes `A`, `D`, `I`, `Q` once; `S`, `H`, `F`, `R` again with
+    /// another sequence number than the last of their kind; `G`, `T`, `W` at the first, tenth, hundredth time.
     pub history: String,
 }
 
@@ -69,8 +71,8 @@ pub struct Connection {
 /// below 1024 to one above without a SYN. A SYN after the end of a connection opens the next one. TCP,
 /// UDP and ICMP are followed; other protocols and later fragments are not.
 ///
-/// Unlike Zeek, nothing expires, `C` (checksums; the audit counts them) is not written, a letter never
-/// repeats, and holes are taken from sequence numbers alone.
+/// Unlike Zeek, nothing expires, `C` (checksums; the audit counts them) is not written, and holes are taken
+/// from sequence numbers alone.
 ///
 /// # Example
 /// ```
@@ -123,12 +125,16 @@ enum Progress {
     Reset,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct End {
     progress: Progress,
     /// Sequence number after the last byte sent.
     next: Option<u32>,
     sent_payload: bool,
+    /// Sequence number of the last packet of each letter that is written again with another one.
+    last: BTreeMap<char, u32>,
+    /// How often each letter happened that is written at powers of ten.
+    times: BTreeMap<char, u32>,
 }
 
 struct Tracked {
@@ -150,7 +156,7 @@ impl Tracked {
             kind: f.kind,
             protocol: f.protocol,
             originator_reversed: f.reversed != flipped,
-            ends: [End::default(); 2],
+            ends: [End::default(), End::default()],
             history: if flipped { "^".to_owned() } else { String::new() },
         }
     }
@@ -159,10 +165,32 @@ impl Tracked {
         self.ends.iter().any(|e| matches!(e.progress, Progress::Closed | Progress::Reset))
     }
 
+    /// Writes a letter.
     fn note(&mut self, end: usize, letter: char) {
-        let letter = if end == 0 { letter } else { letter.to_ascii_lowercase() };
-        if !self.history.contains(letter) {
-            self.history.push(letter);
+        self.history.push(if end == 0 { letter } else { letter.to_ascii_lowercase() });
+    }
+
+    /// Writes a letter the first time.
+    fn note_once(&mut self, end: usize, letter: char) {
+        let cased = if end == 0 { letter } else { letter.to_ascii_lowercase() };
+        if !self.history.contains(cased) {
+            self.note(end, letter);
+        }
+    }
+
+    /// Writes a letter unless the last packet of its kind had the same sequence number.
+    fn note_new(&mut self, end: usize, letter: char, seq: u32) {
+        if self.ends[end].last.insert(letter, seq) != Some(seq) {
+            self.note(end, letter);
+        }
+    }
+
+    /// Writes a letter at the first, tenth, hundredth time.
+    fn note_power(&mut self, end: usize, letter: char) {
+        let times = self.ends[end].times.entry(letter).or_insert(0);
+        *times += 1;
+        if 10_u32.checked_pow(times.ilog10()) == Some(*times) {
+            self.note(end, letter);
         }
     }
 
@@ -171,7 +199,7 @@ impl Tracked {
         if self.kind == TransportKind::Tcp {
             self.step_tcp(me, f);
         } else {
-            self.note(me, 'D');
+            self.note_once(me, 'D');
             self.ends[me].progress = Progress::Established;
         }
     }
@@ -180,9 +208,9 @@ impl Tracked {
         let has = |bits: u8| f.flags & bits != 0;
         let (syn, ack, fin, rst) = (has(flag::SYN), has(flag::ACK), has(flag::FIN), has(flag::RST));
         match (syn, fin, rst) {
-            (true, true, _) | (true, _, true) => self.note(me, 'Q'),
-            (_, true, true) => self.note(me, 'I'),
-            (true, ..) => self.note(me, if ack { 'H' } else { 'S' }),
+            (true, true, _) | (true, _, true) => self.note_once(me, 'Q'),
+            (_, true, true) => self.note_once(me, 'I'),
+            (true, ..) => self.note_new(me, if ack { 'H' } else { 'S' }, f.seq),
             _ => {}
         }
         let control = u32::from(syn) + u32::from(fin);
@@ -190,25 +218,25 @@ impl Tracked {
         if let (Some(next), false) = (self.ends[me].next, rst || syn) {
             let ahead = f.seq.wrapping_sub(next) as i32;
             if ahead > 0 {
-                self.note(me, 'G');
+                self.note_power(me, 'G');
             } else if f.payload_bytes > 0 && (end.wrapping_sub(next) as i32) <= 0 {
-                self.note(me, 'T');
+                self.note_power(me, 'T');
             }
         }
         if f.payload_bytes > 0 {
-            self.note(me, 'D');
+            self.note_once(me, 'D');
             self.ends[me].sent_payload = true;
         } else if ack && !(syn || fin || rst) {
-            self.note(me, 'A');
+            self.note_once(me, 'A');
         }
         if f.window == 0 && !rst {
-            self.note(me, 'W');
+            self.note_power(me, 'W');
         }
         if fin && !syn && !rst {
-            self.note(me, 'F');
+            self.note_new(me, 'F', f.seq);
         }
         if rst && !syn && !fin {
-            self.note(me, 'R');
+            self.note_new(me, 'R', f.seq);
         }
         if !rst && self.ends[me].next.is_none_or(|next| end.wrapping_sub(next) as i32 > 0) {
             self.ends[me].next = Some(end);
@@ -252,21 +280,30 @@ impl Tracked {
     fn finish(self) -> Connection {
         let state = match self.kind {
             TransportKind::Tcp => self.tcp_state(),
-            TransportKind::Udp => match self.ends.map(|e| e.progress == Progress::Established) {
-                [true, true] => ConnectionState::Sf,
-                [true, false] => ConnectionState::S0,
-                [false, true] => ConnectionState::Shr,
-                [false, false] => ConnectionState::Oth,
-            },
+            TransportKind::Udp => {
+                match [0, 1].map(|end| self.ends[end].progress == Progress::Established) {
+                    [true, true] => ConnectionState::Sf,
+                    [true, false] => ConnectionState::S0,
+                    [false, true] => ConnectionState::Shr,
+                    [false, false] => ConnectionState::Oth,
+                }
+            }
             _ => ConnectionState::Oth,
         };
         Connection { protocol: self.protocol, state, history: self.history }
     }
 
+    /// Whether the originator's SYN was followed by its reset, with nothing of its own between.
+    fn reset_after_syn(&self) -> bool {
+        let history = self.history.trim_start_matches('^');
+        let rest = history.strip_prefix('S').unwrap_or_default();
+        rest.find(['H', 'A', 'F', 'G', 'I', 'Q', 'R']).is_some_and(|at| rest[at..].starts_with('R'))
+    }
+
     fn tcp_state(&self) -> ConnectionState {
         use ConnectionState as S;
         use Progress::{Closed, Established, Inactive, Partial, Reset, SynAckSent, SynSent};
-        let [originator, responder] = self.ends;
+        let [originator, responder] = &self.ends;
         let silent = |p: Progress| matches!(p, Inactive | Partial);
         let payload = originator.sent_payload || responder.sent_payload;
         match (originator.progress, responder.progress) {
@@ -275,7 +312,7 @@ impl Tracked {
             (o, Reset) if silent(o) => S::Rstrh,
             (_, Reset) => S::Rstr,
             (Reset, r) if silent(r) => {
-                if self.history.starts_with('S') {
+                if self.reset_after_syn() {
                     S::Rstos0
                 } else {
                     S::Oth
@@ -335,7 +372,7 @@ mod tests {
         let hand = [('>', SYN, 0), ('<', SYN_ACK, 0), ('>', ACK, 0)];
         let data = [('>', ACK, 9), ('<', ACK, 9)];
         let with = |parts: &[&[(char, u8, u16)]]| run(&parts.concat());
-        let cases: [(Found, &str, &str); 13] = [
+        let cases: [(Found, &str, &str); 18] = [
             (run(&[('>', SYN, 0)]), "S0", "S"),
             (run(&hand[..2]), "S1", "Sh"),
             (with(&[&hand, &data]), "S1", "ShADd"),
@@ -353,14 +390,68 @@ mod tests {
             (run(&[('<', SYN_ACK, 0), ('<', RST, 0)]), "RSTRH", "^hr"),
             (run(&[('>', SYN, 0), ('>', FIN, 0)]), "SH", "SF"),
             (run(&[('<', ACK, 5), ('>', ACK, 0)]), "OTH", "^dA"),
+            (run(&[('<', SYN_ACK, 0), ('<', FIN, 0)]), "SHR", "^hf"),
+            // Refused after data of neither: still a rejection. Reset by both after data: the responder's counts.
+            (with(&[&hand, &[('>', RST, 0), ('<', RST, 0)]]), "REJ", "ShARr"),
+            (with(&[&hand, &data, &[('>', RST, 0), ('<', RST, 0)]]), "RSTR", "ShADdRr"),
+            // A SYN, an acknowledgement of nothing, a reset: Zeek does not call that RSTOS0.
+            (run(&[('>', SYN, 0), ('>', ACK, 0), ('>', RST, 0)]), "OTH", "SAR"),
+            // Both closed, opening not seen.
+            (run(&[('>', ACK, 5), ('>', FIN, 0), ('<', FIN, 0)]), "SF", "DFf"),
         ];
+        let mut met: Vec<&str> = cases.iter().map(|c| c.1).collect();
         for (found, state, history) in cases {
             assert_eq!(found, [(state, history.to_owned())]);
         }
+        // Not one state of Zeek's list is without a case.
+        met.sort_unstable();
+        met.dedup();
+        let mut all = ConnectionState::ALL.map(ConnectionState::name);
+        all.sort_unstable();
+        assert_eq!(met, all);
         // A SYN after the end opens another connection.
         let twice = with(&[&hand, &[('>', RST, 0)], &hand]);
         assert_eq!(twice, [("RSTO", "ShAR".to_owned()), ("S1", "ShA".to_owned())]);
         assert_eq!(run(&[]), []);
+    }
+
+    /// UDP and ICMP: who sent anything at all.
+    #[test]
+    fn without_connections() {
+        let datagrams = |ways: &[char], protocol: u8| -> Found {
+            let mut trace = Trace::new(LinkType::RawIp);
+            for (i, way) in ways.iter().enumerate() {
+                let (ends, ports) =
+                    if *way == '>' { ([1, 2], [40_000_u16, 53]) } else { ([2, 1], [53, 40_000]) };
+                let mut b = vec![0x45, 0, 0, 32, 0, 0, 0, 0, 64, protocol, 0, 0];
+                b.extend([10, 0, 0, ends[0], 10, 0, 0, ends[1]]);
+                b.extend(ports.iter().flat_map(|p| p.to_be_bytes()));
+                b.extend([0, 12, 0, 0, 1, 2, 3, 4]);
+                trace.push(i as i64, &b, b.len() as u32);
+            }
+            connections(&trace).into_iter().map(|c| (c.state.name(), c.history)).collect()
+        };
+        assert_eq!(datagrams(&['>', '<', '>'], 17), [("SF", "Dd".to_owned())]);
+        assert_eq!(datagrams(&['>', '>'], 17), [("S0", "D".to_owned())]);
+        assert_eq!(datagrams(&['<'], 17), [("SHR", "^d".to_owned())]);
+        assert_eq!(datagrams(&['>', '<'], 1).len(), 1);
+        assert!(datagrams(&['>', '<'], 1).iter().all(|c| c.0 == "OTH"));
+        assert_eq!(datagrams(&['>'], 99), []);
+    }
+
+    #[test]
+    fn letters_repeat_as_zeek_repeats_them() {
+        // SYNs of one number and of another; then the same nine bytes eleven times.
+        let again = run(&[('>', SYN, 0), ('>', SYN, 0)]);
+        assert_eq!(again, [("S0", "SS".to_owned())], "the helper counts a SYN's number on");
+        let mut trace = Trace::new(LinkType::RawIp);
+        for i in 0..12_u8 {
+            let mut b = vec![0x45, 0, 0, 49, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+            b.extend([0x9c, 0x40, 0x9c, 0x41, 0, 0, 0, 7, 0, 0, 0, 1, 0x50, ACK, 9, 9, 0, 0, 0, 0]);
+            b.resize(49, 0);
+            trace.push(i64::from(i), &b, 49);
+        }
+        assert_eq!(connections(&trace)[0].history, "DTT", "the first and the tenth repetition");
     }
 
     #[test]

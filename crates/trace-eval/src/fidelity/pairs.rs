@@ -6,7 +6,7 @@ use crate::Result;
 use crate::config::EvalConfig;
 use crate::distance::{MatrixDistances, Planes, compare};
 use crate::features::Series;
-use crate::report::{Better, Pair, Points, Score};
+use crate::report::{Better, Pair, Points, Score, Spread};
 use crate::sample::{Pool, Sample};
 use nprint_codec::TernaryMatrix;
 use rand::SeedableRng;
@@ -25,7 +25,14 @@ struct Beside {
     same_direction: Option<f64>,
 }
 
-/// Scores of children beside their parents, and every pair.
+/// Children beside their parents.
+pub(crate) struct Pairs {
+    pub(crate) scores: Vec<Score>,
+    pub(crate) pairs: Vec<Pair>,
+    pub(crate) spread: Spread,
+}
+
+/// Scores of children beside their parents, and every pair; `None` where no child names a parent.
 pub(crate) fn pair_scores(
     pool: &Pool<'_>,
     measured: &Measured,
@@ -33,11 +40,11 @@ pub(crate) fn pair_scores(
     control_measured: &Measured,
     references: &References,
     config: &EvalConfig,
-) -> Result<(Vec<Score>, Vec<Pair>)> {
+) -> Result<Option<Pairs>> {
     let children: Vec<(usize, usize)> =
         references.synthetic.iter().filter_map(|s| Some((*s, pool.parents[*s]?))).collect();
     if children.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(None);
     }
     let beside = |(a, b): (usize, usize)| {
         let (x, y) = (pool.samples[a], pool.samples[b]);
@@ -109,7 +116,18 @@ pub(crate) fn pair_scores(
         same_length: b.same_length,
         same_direction: b.same_direction,
     });
-    Ok((scores, pairs.collect()))
+    let distances = |list: &[Beside]| -> Vec<f64> {
+        let of = |b: &Beside| b.matrix.as_ref()?.js_distance_column_mean_no_padding;
+        list.iter().filter_map(of).collect()
+    };
+    let spread = Spread::new(
+        "Distance of two captures",
+        "JS distance of header bits",
+        "Distance of two captures, mean over bit columns: each child and its parent; two real captures with the same labels; two \
+         with different ones; a real capture and random cells.",
+        [&found, &same, &other, &random].map(|list| distances(list)),
+    );
+    Ok(Some(Pairs { scores, pairs: pairs.collect(), spread }))
 }
 
 /// Pairs of real captures with the same labels, and with different classes.

@@ -2,7 +2,7 @@
 
 use super::GROUP;
 use crate::fidelity::{Cloud, References};
-use crate::report::{Better, ClosestRow, Points, Score};
+use crate::report::{Better, ClosestRow, Points, Score, Spread};
 use crate::sample::Pool;
 
 /// Nearest and second nearest distance of one capture.
@@ -17,7 +17,7 @@ pub(super) fn closest(
     pool: &Pool<'_>,
     cloud: &Cloud,
     references: &References,
-) -> (Vec<Score>, Vec<ClosestRow>) {
+) -> (Vec<Score>, Vec<ClosestRow>, Spread) {
     let distances = cloud.distances();
     let training: Vec<usize> = pool.real.clone().collect();
     let known = cloud.points(&training);
@@ -73,7 +73,15 @@ pub(super) fn closest(
             is_parent: pool.parents[sample] == Some(real),
         })
     });
-    (scores, rows.collect())
+    let first = |n: &[Nearest]| n.iter().filter_map(|n| n.0).collect();
+    let spread = Spread::new(
+        "Distance to the closest training capture",
+        "standard deviations",
+        "Distance to the nearest training capture in standardised sequence features: of each synthetic capture; of each training \
+         capture to the nearest other one; to the nearest of another class; of random features.",
+        [first(&of_synthetic), first(&of_real), first(&of_wrong), first(&of_random)],
+    );
+    (scores, rows.collect(), spread)
 }
 
 /// Nearest distance over second nearest; 1 where both are 0.

@@ -10,7 +10,7 @@ pub use identifiers::{Identifier, IdentifierKind, identifiers};
 
 use crate::config::EvalConfig;
 use crate::fidelity::{Cloud, References};
-use crate::report::{ClosestRow, IdentifierRow, Score};
+use crate::report::{ClosestRow, IdentifierRow, Score, Spread};
 use crate::sample::{Pool, Sample};
 
 /// Scores and tables of privacy and diversity.
@@ -18,6 +18,7 @@ pub(crate) struct Privacy {
     pub(crate) scores: Vec<Score>,
     pub(crate) closest: Vec<ClosestRow>,
     pub(crate) identifiers: Vec<IdentifierRow>,
+    pub(crate) spread: Spread,
 }
 
 /// Group of these scores in the report.
@@ -32,11 +33,11 @@ pub(crate) fn privacy(
     config: &EvalConfig,
     notes: &mut Vec<String>,
 ) -> Privacy {
-    let (mut scores, closest) = closest::closest(pool, cloud, references);
+    let (mut scores, closest, spread) = closest::closest(pool, cloud, references);
     scores.extend(copies::copies(pool, control, references));
     scores.push(membership::membership(pool, cloud, references, config, notes));
     let (found, identifiers) = identifiers::identifier_scores(pool, references, config);
     scores.extend(found);
     scores.extend(diversity::diversity(cloud, references));
-    Privacy { scores, closest, identifiers }
+    Privacy { scores, closest, identifiers, spread }
 }

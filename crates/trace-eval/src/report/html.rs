@@ -1,10 +1,9 @@
 //! The page: one file, nothing fetched.
 
 use super::number::escape;
-use super::{Extras, Report, sections, tables};
+use super::{Extras, Report, sections, study_section, style, tables};
 use std::fmt::Write as _;
 
-const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The report as one HTML page with everything inside: styles, script, plots and pictures.
@@ -19,7 +18,7 @@ pub fn to_html(report: &Report, extras: &Extras) -> String {
         parts.push(("pictures", "Pictures", sections::pictures(extras)));
     }
     parts.push(("scores", "Scores", sections::scores(report)));
-    if !report.distributions.is_empty() {
+    if !(report.distributions.is_empty() && report.spreads.is_empty()) {
         parts.push(("distributions", "Distributions", sections::distributions(report)));
     }
     parts.push(("headers", "Header bits", sections::headers(report)));
@@ -27,6 +26,9 @@ pub fn to_html(report: &Report, extras: &Extras) -> String {
     parts.push(("flows", "Flows", tables::flows(report)));
     parts.push(("privacy", "Privacy", tables::privacy(report)));
     parts.push(("utility", "Utility", sections::utility(report)));
+    if let Some(study) = &report.study {
+        parts.push(("study", "Training with them", study_section::study(report, study)));
+    }
     let rules = sections::compliance(report) + &tables::connections(report);
     parts.push(("compliance", "Protocol rules", rules));
     if !report.pairs.is_empty() {
@@ -46,10 +48,11 @@ pub fn to_html(report: &Report, extras: &Extras) -> String {
         out,
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
          <meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'; script-src \
-         'unsafe-inline'; img-src data:\"><title>{0}</title><style>{STYLE}</style></head><body><header><h1>{0}</h1><p>{1}</p></header><nav>\
+         'unsafe-inline'; img-src data:\"><title>{0}</title><style>{2}</style></head><body><header><h1>{0}</h1><p>{1}</p></header><nav>\
          <a href=#summary>Summary</a>",
         escape(title),
-        escape(&extras.subtitle)
+        escape(&extras.subtitle),
+        style::of_page()
     );
     for (id, name, _) in &parts {
         let _ = write!(out, "<a href=#{id}>{name}</a>");

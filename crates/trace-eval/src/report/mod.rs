@@ -1,27 +1,32 @@
-//! The outcome of an evaluation, and how it is written: JSON, CSV tables, one HTML page.
+//! The outcome of an evaluation, and how it is written: one HTML page, JSON, tables, plots alone.
 
-mod csv_tables;
 mod extras;
 mod html;
 mod number;
+#[cfg(feature = "polars")]
+mod parquet;
 mod plot;
 mod rows;
 mod sections;
+mod study_section;
+mod style;
+mod table;
 mod tables;
+mod write;
 
 pub use extras::{Curve, ExtraTable, Extras, Picture, PictureRow};
 pub use html::to_html;
 pub use rows::{
     ClosestRow, ConnectionRow, DependenceRow, FieldRow, FlowFeatureRow, IdentifierRow, PositionRow,
 };
+pub use table::{Column, Table, Values};
 
 use crate::EvalConfig;
 use crate::compliance::{Count, RuleKind};
 use crate::config::{Classifier, View};
-use crate::{Error, Result};
+use crate::utility::Study;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 /// Everything that an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,10 +64,16 @@ pub struct Report {
     pub pairs: Vec<Pair>,
     /// Distributions of packet properties.
     pub distributions: Vec<Distribution>,
+    /// Values of single captures and pairs of captures, beside their reference points.
+    #[serde(default)]
+    pub spreads: Vec<Spread>,
     /// Utility for classifiers.
     pub utility: Vec<UtilityRow>,
     /// Confusion matrices of the forest on bits without leak-prone fields.
     pub confusions: Vec<Confusion>,
+    /// Mixing curves, class balancing and importances, where the configuration asks for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study: Option<Study>,
     /// Protocol rules.
     pub compliance: Vec<RuleRow>,
     /// What was left out, and why; what to keep in mind.
@@ -217,6 +228,44 @@ pub struct Distribution {
     pub synthetic: Vec<f64>,
 }
 
+/// Values of single captures, or of pairs of captures, group beside group: what a violin shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Name.
+    pub name: String,
+    /// Unit of the values.
+    pub unit: String,
+    /// What the values are, and how the groups were made.
+    pub meaning: String,
+    /// The synthetic captures first, then the reference points.
+    pub groups: Vec<SpreadGroup>,
+}
+
+impl Spread {
+    /// The values of the synthetic captures and of the reference points, those without any left out.
+    pub(crate) fn new(name: &str, unit: &str, meaning: &str, values: [Vec<f64>; 4]) -> Self {
+        const NAMES: [&str; 4] = ["synthetic", "real against real", "wrong class", "random"];
+        let groups = NAMES.into_iter().zip(values).filter(|(_, values)| !values.is_empty());
+        Self {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            meaning: meaning.to_owned(),
+            groups: groups
+                .map(|(name, values)| SpreadGroup { name: name.to_owned(), values })
+                .collect(),
+        }
+    }
+}
+
+/// One group of a [`Spread`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpreadGroup {
+    /// `synthetic`, or the name of a reference point.
+    pub name: String,
+    /// The values.
+    pub values: Vec<f64>,
+}
+
 /// Which set a classifier learns from and which it is tested on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -329,35 +378,4 @@ pub struct RuleRow {
     pub synthetic: Count,
     /// Real captures with their packets in random order.
     pub shuffled: Count,
-}
-
-impl Report {
-    /// Writes `report.json`, `report.html` and one CSV file for each table into `folder`, which
-    /// is made if it is missing. Returns the paths.
-    ///
-    /// # Errors
-    /// [`Error::Write`], [`Error::Json`] or [`Error::Csv`] with the file that failed.
-    pub fn write(&self, folder: &Path, extras: &Extras) -> Result<Vec<PathBuf>> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::Write { path, source }
-        };
-        std::fs::create_dir_all(folder).map_err(io(folder))?;
-        let json = folder.join("report.json");
-        let text = serde_json::to_vec_pretty(self)
-            .map_err(|source| Error::Json { path: json.clone(), source })?;
-        replace(&json, &text).map_err(io(&json))?;
-        let html = folder.join("report.html");
-        replace(&html, to_html(self, extras).as_bytes()).map_err(io(&html))?;
-        let mut paths = vec![html, json];
-        paths.extend(csv_tables::write(self, folder)?);
-        Ok(paths)
-    }
-}
-
-/// Writes beside the file and renames, so that a reader never sees half of it.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let part = path.with_extension("part");
-    std::fs::write(&part, bytes)?;
-    std::fs::rename(&part, path)
 }

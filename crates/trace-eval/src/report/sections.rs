@@ -1,14 +1,30 @@
 //! The sections of the page.
 
 use super::number::{base64, escape, percent, short};
-use super::plot;
+use super::plot::{self, Plot};
 use super::{Better, Confusion, Extras, Grade, Interval, Report, Scenario, UtilityRow};
 use crate::compliance::{Count, RuleKind};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 pub(super) fn summary(r: &Report) -> String {
-    let mut out = String::from("<section id=summary><div class=cards>");
+    let mut out = String::from("<section id=summary>");
+    let of = |grade: Grade| -> String {
+        let titles = r.summary.iter().filter(|f| f.grade == grade).map(|f| f.title.as_str());
+        escape(&titles.collect::<Vec<_>>().join(", "))
+    };
+    let words = [
+        (Grade::Good, "good", "Near real"),
+        (Grade::Middling, "middling", "Between real and wrong"),
+        (Grade::Poor, "poor", "No better than wrong"),
+    ];
+    for (grade, class, words) in words {
+        let titles = of(grade);
+        if !titles.is_empty() {
+            let _ = write!(out, "<p class=\"verdict {class}\"><b>{words}:</b> {titles}.</p>");
+        }
+    }
+    out.push_str("<div class=cards>");
     for f in &r.summary {
         let (class, word) = match f.grade {
             Grade::Good => ("good", "near real"),
@@ -65,10 +81,10 @@ pub(super) fn pictures(extras: &Extras) -> String {
 }
 
 pub(super) fn scores(r: &Report) -> String {
-    let mut out = String::from(
-        "<p class=legend><span class=k-synthetic>● synthetic</span> <span class=k-floor>▮ real against real \
-         (noise floor)</span> <span class=k-wrong>▮ wrong class</span> <span class=k-random>▮ random</span></p>",
-    );
+    let words = ["synthetic", "real against real (noise floor)", "wrong class", "random"];
+    let classes = ["synthetic", "real", "wrong", "random"];
+    let legend: Vec<(&str, String)> = classes.into_iter().zip(words.map(str::to_owned)).collect();
+    let mut out = plot::legend_html(&legend);
     let mut groups: Vec<&str> = Vec::new();
     for s in &r.scores {
         if !groups.contains(&s.group.as_str()) {
@@ -78,7 +94,7 @@ pub(super) fn scores(r: &Report) -> String {
     for group in groups {
         let _ = write!(
             out,
-            "<h3>{}</h3><table class=sortable><thead><tr><th>measure<th>scale<th class=n>synthetic<th class=n>\
+            "<h3>{}</h3><table class=\"sortable scores\"><thead><tr><th>measure<th>scale<th class=n>synthetic<th class=n>\
              real vs real<th class=n>wrong class<th class=n>random<th>better</tr></thead><tbody>",
             escape(group)
         );
@@ -107,13 +123,16 @@ pub(super) fn scores(r: &Report) -> String {
             let _ = write!(out, "<td class=quiet>{better}</tr>");
         }
         out.push_str("</tbody></table>");
-        let mut meanings: Vec<&str> = Vec::new();
-        for s in r.scores.iter().filter(|s| s.group == group) {
-            if !meanings.contains(&s.meaning.as_str()) {
-                meanings.push(&s.meaning);
+        out.push_str("<details class=small><summary>What is measured</summary><dl>");
+        let mut rows = r.scores.iter().filter(|s| s.group == group).peekable();
+        while let Some(s) = rows.next() {
+            let _ = write!(out, "<dt>{}", escape(&s.metric));
+            // Measures that are explained together stand together.
+            if rows.peek().is_none_or(|next| next.meaning != s.meaning) {
+                let _ = write!(out, "<dd>{}", escape(&s.meaning));
             }
         }
-        let _ = write!(out, "<p class=\"quiet small\">{}</p>", escape(&meanings.join(" ")));
+        out.push_str("</dl></details>");
     }
     out
 }
@@ -124,74 +143,44 @@ pub(super) fn number_cell(out: &mut String, class: &str, value: Option<f64>, tex
 }
 
 pub(super) fn distributions(r: &Report) -> String {
-    let mut out = String::from(
-        "<p class=legend><span class=k-floor>■ real</span> <span class=k-synthetic>■ synthetic</span></p><div class=plots>",
-    );
-    for d in &r.distributions {
+    let mut out = String::new();
+    if !r.spreads.is_empty() {
+        let meanings: Vec<String> = r.spreads.iter().map(|s| escape(&s.meaning)).collect();
+        let plots: Vec<Plot> = r.spreads.iter().map(plot::violin).collect();
         let _ = write!(
             out,
-            "<figure><figcaption>{}</figcaption>{}</figure>",
-            escape(&d.name),
-            plot::distribution(d)
+            "<h3>Captures one by one</h3><p class=quiet>{} Bars reach from quarter to quarter, circles are medians.</p>{}",
+            meanings.join(" "),
+            grid(&plots)
         );
     }
-    out.push_str("</div>");
+    if !r.distributions.is_empty() {
+        let plots: Vec<Plot> = r.distributions.iter().map(plot::distribution).collect();
+        let _ =
+            write!(out, "<h3>All packets together</h3>{}{}", plots[0].legend_html(), grid(&plots));
+    }
     out
+}
+
+/// Plots beside each other under their titles.
+pub(super) fn grid(plots: &[Plot]) -> String {
+    let figure = |p: &Plot| {
+        format!("<figure><figcaption>{}</figcaption>{}</figure>", escape(&p.title), p.inline())
+    };
+    format!("<div class=plots>{}</div>", plots.iter().map(figure).collect::<String>())
 }
 
 pub(super) fn headers(r: &Report) -> String {
     let mut out = String::from(
-        "<p class=quiet>Jensen-Shannon distance of every header bit, from 0 (blank) to 1 (full colour). Upper strip: \
-         synthetic against real; lower strip: real against real.</p><div class=headers>",
+        "<p class=quiet>Jensen-Shannon distance of every header bit, from 0 (blank) to 1 (full colour; the square root is \
+         shown, so that small ones are seen). Upper strip: synthetic against real; lower strip: real against real. A pointer \
+         over a field shows its mean.</p><div class=headers>",
     );
     for h in &r.headers {
-        let bits: usize = h.fields.iter().map(|f| f.synthetic.len()).sum();
-        let _ = write!(
-            out,
-            "<div class=header style=\"flex:{bits} 1 {}\"><h4>{}</h4><div class=strip>",
-            if bits > 200 { "100%" } else { "200px" },
-            escape(&h.header)
-        );
-        let prefix = format!("{}_", h.header);
-        for f in &h.fields {
-            let mean = |v: &[f64]| (!v.is_empty()).then(|| v.iter().sum::<f64>() / v.len() as f64);
-            let _ = write!(
-                out,
-                "<div class=field style=\"flex:{} 0 0\" title=\"{}: synthetic {}, real vs real {}\"><i style=\"{}\"></i><i style=\"{}\"></i><span>{}</span></div>",
-                f.synthetic.len(),
-                escape(&f.field),
-                short(mean(&f.synthetic)),
-                short(mean(&f.noise_floor)),
-                gradient(&f.synthetic),
-                gradient(&f.noise_floor),
-                if f.synthetic.len() >= 8 {
-                    escape(f.field.strip_prefix(&prefix).unwrap_or(&f.field))
-                } else {
-                    String::new()
-                }
-            );
-        }
-        out.push_str("</div></div>");
+        let _ = write!(out, "<h4>{}</h4>{}", escape(&h.header), plot::heat_map(h).inline());
     }
     out.push_str("</div>");
     out
-}
-
-/// Hard colour stops, one run of equal values each.
-fn gradient(values: &[f64]) -> String {
-    if values.is_empty() {
-        return String::new();
-    }
-    let level = |v: &f64| (v.clamp(0.0, 1.0).sqrt() * 50.0).round() as u32;
-    let width = 100.0 / values.len() as f64;
-    let (mut stops, mut at) = (Vec::new(), 0.0);
-    for run in values.chunk_by(|a, b| level(a) == level(b)) {
-        let end = at + width * run.len() as f64;
-        let alpha = f64::from(level(&run[0])) / 50.0;
-        stops.push(format!("rgb(var(--hot)/{alpha:.2}) {at:.2}% {end:.2}%"));
-        at = end;
-    }
-    format!("background:linear-gradient(90deg,{})", stops.join(","))
 }
 
 pub(super) fn utility(r: &Report) -> String {
@@ -256,9 +245,17 @@ pub(super) fn utility(r: &Report) -> String {
         let matrices: Vec<&Confusion> =
             r.confusions.iter().filter(|c| c.category == *category).collect();
         if !matrices.is_empty() {
-            out.push_str("<div class=confusions>");
+            out.push_str(
+                "<p class=\"quiet small\">Confusion of the forest on bits without leak-prone fields, per cent of each true \
+                 class, all runs together:</p><div class=confusions>",
+            );
             for c in matrices {
-                confusion(&mut out, c);
+                let _ = write!(
+                    out,
+                    "<figure><figcaption>{}</figcaption>{}</figure>",
+                    c.scenario.name(),
+                    plot::confusion(c).inline()
+                );
             }
             out.push_str("</div>");
         }
@@ -270,32 +267,8 @@ pub(super) fn utility(r: &Report) -> String {
     out
 }
 
-fn interval(i: &Interval) -> String {
+pub(super) fn interval(i: &Interval) -> String {
     format!("<b>{:.2}</b> <small>[{:.2}, {:.2}]</small>", i.mean, i.low, i.high)
-}
-
-fn confusion(out: &mut String, c: &Confusion) {
-    let _ = write!(
-        out,
-        "<figure><figcaption>{} <span class=quiet>forest, bits without leaks; rows true, columns predicted</span></figcaption><table class=confusion><tr><th>",
-        c.scenario.name()
-    );
-    for name in &c.classes {
-        let _ = write!(out, "<th><span>{}</span>", escape(name));
-    }
-    for (name, row) in c.classes.iter().zip(&c.counts) {
-        let sum: u64 = row.iter().sum();
-        let _ = write!(out, "<tr><th>{}", escape(name));
-        for count in row {
-            let share = *count as f64 / sum.max(1) as f64;
-            let text = if *count > 0 { percent(Some(share)) } else { String::new() };
-            let _ = write!(
-                out,
-                "<td style=\"background:rgb(var(--cool)/{share:.2})\" title=\"{count} of {sum}\">{text}"
-            );
-        }
-    }
-    out.push_str("</table></figure>");
 }
 
 pub(super) fn compliance(r: &Report) -> String {
@@ -365,11 +338,12 @@ pub(super) fn curves(extras: &Extras) -> String {
         let text = ends.map_or_else(String::new, |(a, b)| {
             format!("{} → {} in {} steps", short(Some(a.1)), short(Some(b.1)), short(Some(b.0)))
         });
+        let drawn = plot::curve(c).map(|p| p.inline());
         let _ = write!(
             out,
             "<figure><figcaption>{} <span class=quiet>{text}</span></figcaption>{}</figure>",
             escape(&c.name),
-            plot::curve(c)
+            drawn.as_deref().unwrap_or("<p class=quiet>no points</p>")
         );
     }
     out.push_str("</div>");

@@ -2,7 +2,7 @@
 
 use super::number::{escape, short};
 use super::plot;
-use super::sections::number_cell;
+use super::sections::{self, number_cell};
 use super::{Points, Report};
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ fn point_cells(out: &mut String, p: &Points) {
 }
 
 /// A folded table; `rows` writes its rows and says how many there are.
-fn folded(
+pub(super) fn folded(
     out: &mut String,
     open: bool,
     title: &str,
@@ -75,13 +75,9 @@ pub(super) fn fields(r: &Report) -> String {
         },
     );
     if !r.positions.is_empty() {
-        let _ = write!(
-            out,
-            "<h3>Place by place</h3><p class=legend><span class=k-synthetic>━ synthetic</span> <span \
-             class=k-floor>━ real against real</span> <span class=k-wrong>━ wrong class</span></p><div class=plots><figure>\
-             <figcaption>JS distance of field values by place in the capture</figcaption>{}</figure></div>",
-            plot::positions(&r.positions)
-        );
+        let plot = plot::positions(&r.positions);
+        let _ =
+            write!(out, "<h3>Place by place</h3>{}{}", plot.legend_html(), sections::grid(&[plot]));
     }
     folded(
         &mut out,

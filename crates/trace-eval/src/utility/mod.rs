@@ -19,5 +19,6 @@ pub use discriminate::real_or_other_auc;
 pub use importance::{Agreement, FeatureName, ImportanceComparison, ImportantFeature};
 pub use mixing::MixingRow;
 pub(crate) use scenario::utility;
+pub(crate) use study::study_of;
 pub use study::{Study, StudyConfig, study};
-pub(crate) use views::view_matrix;
+pub(crate) use views::{view_matrices, view_matrix};

@@ -3,10 +3,11 @@
 use super::balancing::{BalanceRow, Thinning, balance_rows};
 use super::importance::{ImportanceComparison, importances};
 use super::mixing::{MixingRow, mixing_rows};
-use super::view_matrix;
+use super::view_matrices;
+use crate::classify::FeatureMatrix;
 use crate::config::{EvalConfig, View};
 use crate::evaluate::usable_categories;
-use crate::sample::{Pool, Sample};
+use crate::sample::{Category, Pool, Sample};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +49,28 @@ pub struct Study {
     pub notes: Vec<String>,
 }
 
+impl StudyConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first share that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let shares = self.mixing_shares.iter().map(|s| ("mixing share", *s));
+        let wrong = shares
+            .chain([("thinned share", self.thinned_share)])
+            .find(|(_, value)| !(0.0..=1.0).contains(value));
+        match wrong {
+            Some((setting, value)) => {
+                Err(Error::Setting { setting, value, expected: "between 0 and 1" })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// Mixing curves, class balancing and importances for every label category. Sets are as for
-/// [`evaluate`](crate::evaluate); children of a tested capture are never trained on.
+/// [`evaluate`](crate::evaluate), which does the same where [`EvalConfig::study`] asks for it; children
+/// of a tested capture are never trained on.
 ///
 /// # Errors
 /// As [`evaluate`](crate::evaluate), and [`Error::Setting`] for shares out of range. Categories that
@@ -62,46 +83,43 @@ pub fn study(
     settings: &StudyConfig,
 ) -> Result<Study> {
     config.validate()?;
-    let shares = settings.mixing_shares.iter().map(|s| ("mixing share", *s));
-    for (setting, value) in shares.chain([("thinned share", settings.thinned_share)]) {
-        if !(0.0..=1.0).contains(&value) {
-            return Err(Error::Setting { setting, value, expected: "between 0 and 1" });
-        }
-    }
+    settings.validate()?;
     let pool = Pool::new(real, held_out, synthetic)?;
-    let mut out = Study::default();
     let categories = pool.categories();
+    let mut notes = Vec::new();
+    let usable = usable_categories(&pool, &categories, &mut notes);
+    let views = view_matrices(&pool.samples, config)?;
+    let mut out = study_of(&pool, &usable, &views, config, settings)?;
+    notes.append(&mut out.notes);
+    Ok(Study { notes, ..out })
+}
+
+/// The study of categories that can be tested. `views` are those of the configuration.
+pub(crate) fn study_of(
+    pool: &Pool<'_>,
+    categories: &[&Category],
+    views: &[(View, FeatureMatrix)],
+    config: &EvalConfig,
+    settings: &StudyConfig,
+) -> Result<Study> {
+    let mut out = Study::default();
     let thinning =
         Thinning { share: settings.thinned_share, neighbours: settings.smote_neighbours };
-    for view in &config.views {
-        let x = view_matrix(&pool.samples, *view, config)?;
-        let notes = &mut Vec::new();
-        for category in usable_categories(&pool, &categories, notes) {
-            out.mixing.extend(mixing_rows(
-                &pool,
-                category,
-                *view,
-                &x,
-                &settings.mixing_shares,
-                config,
-            )?);
+    for (view, x) in views {
+        for category in categories {
+            let shares = &settings.mixing_shares;
+            out.mixing.extend(mixing_rows(pool, category, *view, x, shares, config)?);
             if settings.smote_neighbours > 0 {
-                out.balancing.extend(balance_rows(&pool, category, *view, &x, thinning, config)?);
+                out.balancing.extend(balance_rows(pool, category, *view, x, thinning, config)?);
             }
             if *view == View::Bits && settings.importance_runs > 0 {
-                let runs = settings.importance_runs;
-                match importances(&pool, category, &x, runs, config)? {
+                match importances(pool, category, x, settings.importance_runs, config)? {
                     Some(found) => out.importances.push(found),
-                    None => notes.push(format!(
+                    None => out.notes.push(format!(
                         "{}: no importances; half of a set has fewer than two classes.",
                         category.name
                     )),
                 }
-            }
-        }
-        for note in notes.drain(..) {
-            if !out.notes.contains(&note) {
-                out.notes.push(note);
             }
         }
     }

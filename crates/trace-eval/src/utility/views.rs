@@ -24,3 +24,11 @@ pub(crate) fn view_matrix(
     let values: Vec<Vec<f64>> = features.into_iter().map(|f| f.values).collect();
     FeatureMatrix::from_numbers(&names, &values)
 }
+
+/// The features of every view of the configuration.
+pub(crate) fn view_matrices(
+    samples: &[&Sample],
+    config: &EvalConfig,
+) -> Result<Vec<(View, FeatureMatrix)>> {
+    config.views.iter().map(|view| Ok((*view, view_matrix(samples, *view, config)?))).collect()
+}
