@@ -10,19 +10,22 @@ mod twin;
 use cpu_time::CpuTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use nprint_codec::{
-    CsvOptions, Header, Layout, NpyForm, RowEncoder, RowPolicy, TernaryMatrix, Trace, decode,
-    decode_into, dissect, encode, encode_into, read_capture, read_capture_from, read_csv_from,
-    read_npy, takes, write_capture_to, write_csv, write_npy,
+    CaptureFormat, CaptureReader, CaptureWriter, CsvOptions, CsvReader, CsvWriter, Header, Layout,
+    NpyForm, RowDecoder, RowEncoder, RowPolicy, TernaryMatrix, Trace, decode, decode_into, dissect,
+    encode, encode_into, read_capture, read_capture_from, read_csv_from, read_npy, takes,
+    write_capture_to, write_csv, write_npy,
 };
 use std::fs::File;
 use std::hint::black_box;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// More rows than the caches hold.
 const ROWS: usize = 16_384;
+/// A block of rows of a stream.
+const BLOCK_ROWS: usize = 1_024;
 const POLICY: RowPolicy = RowPolicy::NPrint;
 
 fn samples() -> Vec<PathBuf> {
@@ -55,6 +58,50 @@ fn null() -> Box<dyn Write> {
     }
 }
 
+/// A file in memory, where the system has such files; else one on disk.
+fn memory_file() -> File {
+    let shared = Path::new("/dev/shm");
+    let file = if shared.is_dir() { tempfile::tempfile_in(shared) } else { tempfile::tempfile() };
+    file.expect("a temporary file")
+}
+
+/// The file again, empty: its pages are given back.
+fn emptied(file: &mut File) -> &mut File {
+    file.set_len(0).and_then(|()| file.rewind()).expect("a temporary file");
+    file
+}
+
+/// A capture as CSV, packet by packet.
+fn stream_csv(capture: impl Read, csv: impl Write, layout: &Arc<Layout>) -> usize {
+    let mut packets = CaptureReader::new(capture, "a capture").expect("a capture");
+    let mut csv = CsvWriter::new(csv, layout, &CsvOptions::default()).expect("written");
+    while let Some(captured) = packets.next_packet().expect("a capture") {
+        csv.write_packet(captured.link_type, &captured.packet).expect("written");
+    }
+    csv.finish().expect("written")
+}
+
+/// A capture as bit planes, a block at a time.
+fn stream_planes(capture: impl Read, block: &mut TernaryMatrix) {
+    let mut packets = CaptureReader::new(capture, "a capture").expect("a capture");
+    while {
+        block.clear();
+        packets.read_rows(block, POLICY, BLOCK_ROWS).expect("a capture") > 0
+    } {
+        black_box(&mut *block);
+    }
+}
+
+/// Rows as a capture, a row at a time.
+fn stream_pcap(matrix: &TernaryMatrix, decoder: &mut RowDecoder, pcap: impl Write) {
+    let format = CaptureFormat::Pcap;
+    let mut capture = CaptureWriter::new(pcap, decoder.link_type(), format).expect("written");
+    for row in matrix.iter() {
+        capture.write_row(decoder, &row, 0).expect("written");
+    }
+    capture.finish().expect("written");
+}
+
 /// `before`, `now` and the bound of one path.
 struct Bench<'a, 'c> {
     group: &'a mut BenchmarkGroup<'c, CpuTime>,
@@ -85,6 +132,30 @@ impl<'a, 'c> Bench<'a, 'c> {
         let (source, mut target) = (vec![1_u8; bytes], vec![0; bytes]);
         self.group.bench_function(id, |b| {
             b.iter(|| black_box(&mut target[..]).copy_from_slice(black_box(&source)));
+        });
+    }
+
+    /// Writes `bytes` bytes to a fresh file in memory, as many at a time as the codec does.
+    fn file_bound(&mut self, bytes: usize) {
+        let id = format!("{}_bound/{}/{bytes}", self.name, self.id);
+        let (mut file, source) = (memory_file(), vec![b'1'; bytes]);
+        self.group.bench_function(id, |b| {
+            b.iter(|| {
+                let file = emptied(&mut file);
+                source.chunks(1 << 17).for_each(|chunk| file.write_all(chunk).expect("written"));
+            });
+        });
+    }
+
+    /// Reads a file from the page cache, as many bytes at a time as the codec does.
+    fn read_bound(&mut self, file: &mut File, bytes: usize) {
+        let id = format!("{}_bound/{}/{bytes}", self.name, self.id);
+        let mut buffer = vec![0; 1 << 18];
+        self.group.bench_function(id, |b| {
+            b.iter(|| {
+                file.rewind().expect("a file");
+                while file.read(black_box(&mut buffer)).expect("a file") > 0 {}
+            });
         });
     }
 
@@ -161,36 +232,78 @@ fn codec(c: &mut Criterion<CpuTime>) {
         }
 
         let decoded = decode(&matrix, &[]);
-        let bytes = decoded.iter().map(|p| p.bytes.len()).sum();
         let (mut pcap, mut reused) = (Vec::new(), decoded.clone());
+        let mut decoder = RowDecoder::new(&layout);
+        stream_pcap(&matrix, &mut decoder, &mut pcap);
+        let bytes = pcap.len();
         Bench::new(&mut group, "decode_to_pcap", &id)
             .now(|| {
                 pcap.clear();
-                decode_into(&mut reused, black_box(&matrix), &[]);
-                write_capture_to(&mut pcap, &reused)
+                stream_pcap(black_box(&matrix), &mut decoder, &mut pcap);
             })
             .before(|| {
                 let mut pcap = Vec::new();
                 write_capture_to(&mut pcap, &twin::matrix::decode(black_box(&matrix), &[]))
             })
             .copy_bound(bytes);
+        Bench::new(&mut group, "decode_to_trace_to_pcap", &id).now(|| {
+            pcap.clear();
+            decode_into(&mut reused, black_box(&matrix), &[]);
+            write_capture_to(&mut pcap, &reused)
+        });
         Bench::new(&mut group, "decode", &id)
             .now(|| decode_into(&mut reused, black_box(&matrix), &[]));
         Bench::new(&mut group, "decode_fresh", &id).now(|| decode(black_box(&matrix), &[]));
+
+        // Whole ways, from a capture file in the page cache.
+        let mut capture = Vec::new();
+        write_capture_to(&mut capture, &trace).expect("memory takes everything");
+        let mut cached = memory_file();
+        cached.write_all(&capture).expect("written");
+        let mut block = TernaryMatrix::new(layout.clone());
+        Bench::new(&mut group, "file_to_planes", &id)
+            .now(|| {
+                cached.rewind().expect("a file");
+                stream_planes(&cached, &mut block);
+            })
+            .read_bound(&mut cached, capture.len());
+        Bench::new(&mut group, "file_to_trace", &id).now(|| {
+            cached.rewind().expect("a file");
+            read_capture_from(&cached, "a capture")
+        });
 
         let options = CsvOptions::default();
         let mut csv = Vec::new();
         write_csv(&mut csv, &trace, &layout, &options).expect("memory takes everything");
         let mut out = null();
+        Bench::new(&mut group, "file_to_csv", &id).now(|| {
+            cached.rewind().expect("a file");
+            stream_csv(&cached, &mut out, &layout)
+        });
         Bench::new(&mut group, "csv_write", &id)
             .now(|| write_csv(&mut out, black_box(&trace), &layout, &options))
             .before(|| twin::csv::write_csv(null(), black_box(&trace), &layout, &options))
             .table_bound::<16>(csv.len(), 1 << 17);
+        let mut target = memory_file();
+        Bench::new(&mut group, "csv_write_file", &id)
+            .now(|| write_csv(emptied(&mut target), black_box(&trace), &layout, &options))
+            .file_bound(csv.len());
         group.throughput(Throughput::Bytes(csv.len() as u64));
-        Bench::new(&mut group, "csv_read", &id)
-            .now(|| read_csv_from(black_box(&csv[..]), "memory"))
+        Bench::new(&mut group, "csv_to_planes", &id)
+            .now(|| {
+                let mut rows = CsvReader::new(black_box(&csv[..]), "memory").expect("CSV");
+                let mut times = Vec::new();
+                while {
+                    block.clear();
+                    rows.read_rows(&mut block, &mut times, BLOCK_ROWS).expect("CSV") > 0
+                } {
+                    black_box(&mut block);
+                }
+            })
             .before(|| twin::csv::read_csv(black_box(&csv), &layout))
             .copy_bound(csv.len());
+        Bench::new(&mut group, "csv_read", &id)
+            .now(|| read_csv_from(black_box(&csv[..]), "memory"));
         group.throughput(Throughput::Elements(ROWS as u64));
     }
     group.finish();

@@ -48,13 +48,15 @@ pub fn fill<T>(
     fill_file(output, |file| write(file))
 }
 
-/// As [`fill`], for what is not written from front to back: what is no file gets it in one piece,
-/// from a temporary file.
+/// As [`fill`], for what is not written from front to back: a pipe gets it in one piece, from a
+/// temporary file.
 pub fn fill_seekable<T>(
     output: &Path,
     write: impl FnOnce(&mut File) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    if !is_dash(output) && !is_special(output) {
+    let file = || File::options().write(true).open(output);
+    let is_pipe = || file().and_then(|mut file| file.stream_position()).is_err();
+    if !is_dash(output) && !(is_special(output) && is_pipe()) {
         return fill_file(output, write);
     }
     let mut whole = tempfile::tempfile()?;

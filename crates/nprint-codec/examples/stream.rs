@@ -4,6 +4,7 @@
 //! cargo run --release -p nprint-codec --example stream -- planes trace.pcap
 //! … csv trace.pcap trace.csv       … npy trace.pcap trace.npy       … pcap trace.csv back.pcap
 //! … read trace.pcap       the whole capture in memory
+//! … rows 100 trace.csv back.pcap       its rows again and again, read once
 //! … repeat 100 long.pcap a.pcap b.pcap …       the packets of some captures again and again
 //! ```
 //! Prints the number of rows or packets on standard error. With `time -v` around it this is how
@@ -12,6 +13,7 @@
 use nprint_codec::{
     CaptureFormat, CaptureReader, CaptureWriter, CsvOptions, CsvReader, CsvWriter, Header, Layout,
     NpyForm, NpyWriter, Result, RowDecoder, RowEncoder, RowPolicy, TernaryMatrix, read_capture,
+    read_csv,
 };
 use std::fs::File;
 use std::hint::black_box;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["planes", capture] => planes(capture),
         ["read", capture] => read_capture(capture).map(|trace| black_box(trace).len()),
+        ["rows", times, csv, capture] => rows_to_pcap(times, csv, capture),
         ["csv", capture, csv] => to_csv(capture, csv),
         ["npy", capture, npy] => to_npy(capture, npy),
         ["pcap", csv, capture] => to_pcap(csv, capture),
@@ -100,6 +103,20 @@ fn to_pcap(csv: &str, capture: &str) -> Result<usize> {
     let mut capture = CaptureWriter::new(file, decoder.link_type(), CaptureFormat::Pcap)?;
     while let Some(row) = rows.next_row()? {
         capture.write_row(&mut decoder, &row.row, row.time_ns)?;
+    }
+    capture.finish()
+}
+
+/// The rows of a CSV that fits into memory, again and again: what the way back alone costs.
+fn rows_to_pcap(times: &str, csv: &str, capture: &str) -> Result<usize> {
+    let matrix = read_csv(csv)?.matrix;
+    let mut decoder = RowDecoder::new(matrix.layout());
+    let file = create(capture)?;
+    let mut capture = CaptureWriter::new(file, decoder.link_type(), CaptureFormat::Pcap)?;
+    for _ in 0..times.parse().unwrap_or(1) {
+        for row in matrix.iter() {
+            capture.write_row(&mut decoder, &row, 0)?;
+        }
     }
     capture.finish()
 }

@@ -138,7 +138,9 @@ impl RowDecoder {
         if self.link_type == LinkType::Ethernet {
             let length = self.ethernet.write(present, value, out);
             has_ethernet = length != 0;
-            out[length..ETHERNET_BYTES].fill(0);
+            if length < ETHERNET_BYTES {
+                out[length..ETHERNET_BYTES].fill(0);
+            }
             start = ETHERNET_BYTES + self.vlan.write(present, value, &mut out[ETHERNET_BYTES..]);
         }
         let [v4, v6, above @ ..] = &self.packet;
@@ -208,7 +210,9 @@ impl HeaderBytes {
                 continue;
             }
             let (from, at) = (s.column >> 3, s.header_offset_bytes);
-            out[length..at].fill(0);
+            if at > length {
+                out[length..at].fill(0);
+            }
             let (value, out) = (&value[from..], &mut out[at..]);
             match (value.first_chunk::<COPY_BYTES>(), out.first_chunk_mut::<COPY_BYTES>()) {
                 (Some(value), Some(out)) if used <= COPY_BYTES => *out = *value,
@@ -217,7 +221,9 @@ impl HeaderBytes {
             length = at + used;
         }
         let completed = self.completed.get(length).copied().unwrap_or(length);
-        out[length..completed].fill(0);
+        if completed > length {
+            out[length..completed].fill(0);
+        }
         completed
     }
 }

@@ -3,9 +3,9 @@
 #![allow(unsafe_code, reason = "an allocator that counts can be written in no other way")]
 
 use nprint_codec::{
-    CaptureReader, CsvIndex, CsvOptions, CsvWriter, Header, Layout, LinkType, RowDecoder,
-    RowEncoder, RowPolicy, TernaryMatrix, Trace, decode, decode_into, encode_into,
-    write_capture_to, write_csv,
+    CaptureFormat, CaptureReader, CaptureWriter, CsvIndex, CsvOptions, CsvReader, CsvWriter,
+    Header, Layout, LinkType, NpyForm, NpyReader, NpyWriter, RowDecoder, RowEncoder, RowPolicy,
+    TernaryMatrix, Trace, decode, decode_into, encode_into, write_capture_to, write_csv,
 };
 use std::alloc::{GlobalAlloc, Layout as MemoryLayout, System};
 use std::cell::Cell;
@@ -145,6 +145,38 @@ fn lines_of_csv_allocate_nothing() {
     assert_eq!(allocations(lines), 0);
 }
 
+#[test]
+fn records_of_captures_and_arrays_allocate_nothing() {
+    let (trace, layout) = (trace(), Arc::new(Layout::of_headers(&Header::ALL)));
+    let mut matrix = TernaryMatrix::new(layout.clone());
+    encode_into(&mut matrix, &trace, RowPolicy::NPrint);
+    for format in [CaptureFormat::Pcap, CaptureFormat::PcapNanoseconds, CaptureFormat::PcapNg] {
+        let mut decoder = RowDecoder::new(&layout);
+        let mut capture =
+            CaptureWriter::new(io::sink(), decoder.link_type(), format).expect("a sink");
+        let mut records = || {
+            for (packet, row) in trace.iter().zip(matrix.iter()) {
+                capture.write_packet(&packet).expect("a sink");
+                assert!(capture.write_row(&mut decoder, &row, 0).expect("a sink"));
+            }
+        };
+        records();
+        assert_eq!(allocations(records), 0, "{format:?}");
+    }
+    for form in [NpyForm::Cells, NpyForm::Planes] {
+        let mut file = io::Cursor::new(Vec::with_capacity(4 << 20));
+        let mut npy = NpyWriter::new(&mut file, &layout, form).expect("memory");
+        let mut rows = || matrix.iter().for_each(|row| npy.write_row(&row).expect("memory"));
+        rows();
+        assert_eq!(allocations(rows), 0, "{form:?}");
+        npy.finish().expect("memory");
+        let mut npy = NpyReader::new(&file.get_ref()[..], "memory", &layout).expect("an array");
+        assert!(npy.next_row().expect("an array").is_some());
+        let read = allocations(|| while npy.next_row().expect("an array").is_some() {});
+        assert_eq!(read, 0, "{form:?}");
+    }
+}
+
 /// A capture to CSV, packet by packet.
 fn convert(capture: impl Read, csv: impl io::Write, layout: &Arc<Layout>) -> usize {
     let mut packets = CaptureReader::new(capture, "a capture").expect("a header");
@@ -178,14 +210,56 @@ fn the_length_of_a_capture_does_not_matter() {
     write_csv(&mut whole, &trace, &layout, &CsvOptions::default()).expect("memory");
     assert_eq!(streamed, whole);
 
-    let peak = |times: usize| {
-        let records = Endless(records, 0).take((times * records.len()) as u64);
-        let mut rows = 0;
-        let peak = peak_bytes(|| rows = convert(header.chain(records), io::sink(), &layout));
-        assert_eq!(rows, times * trace.len());
-        peak
+    let csv_header = streamed.iter().position(|byte| *byte == b'\n').expect("a header line") + 1;
+    let (csv_header, lines) = streamed.split_at(csv_header);
+    let again = |part, times: usize| Endless(part, 0).take((times * part.len()) as u64);
+    let capture = |times: usize| header.chain(again(records, times));
+    let csv = |times: usize| csv_header.chain(again(lines, times));
+
+    let to_csv = |times: usize| convert(capture(times), io::sink(), &layout);
+    let to_planes = |times: usize| {
+        let mut packets = CaptureReader::new(capture(times), "a capture").expect("a header");
+        let (mut block, mut rows) = (TernaryMatrix::new(layout.clone()), 0);
+        while packets.read_rows(&mut block, RowPolicy::NPrint, 256).expect("sound") > 0 {
+            rows += block.rows();
+            block.clear();
+        }
+        rows
     };
-    let (short, long) = (peak(20), peak(200));
-    assert_eq!(short, long);
-    assert!(long < 4 << 20, "{long} bytes");
+    let csv_to_planes = |times: usize| {
+        let mut csv = CsvReader::new(csv(times), "CSV").expect("a header line");
+        let (mut block, mut rows) = (TernaryMatrix::new(layout.clone()), 0);
+        while csv.read_rows(&mut block, &mut Vec::new(), 256).expect("sound") > 0 {
+            rows += block.rows();
+            block.clear();
+        }
+        rows
+    };
+    let csv_to_capture = |times: usize| {
+        let mut csv = CsvReader::new(csv(times), "CSV").expect("a header line");
+        let (mut decoder, format) = (RowDecoder::new(&layout), CaptureFormat::Pcap);
+        let link_type = decoder.link_type();
+        let mut capture = CaptureWriter::new(io::sink(), link_type, format).expect("a sink");
+        while let Some(row) = csv.next_row().expect("sound") {
+            capture.write_row(&mut decoder, &row.row, row.time_ns).expect("a sink");
+        }
+        capture.finish().expect("a sink")
+    };
+    let ways: [(&str, &dyn Fn(usize) -> usize); 4] = [
+        ("capture to CSV", &to_csv),
+        ("capture to planes", &to_planes),
+        ("CSV to planes", &csv_to_planes),
+        ("CSV to capture", &csv_to_capture),
+    ];
+    for (way, convert) in ways {
+        let measure = |times: usize| {
+            let (mut rows, mut calls) = (0, 0);
+            let peak = peak_bytes(|| calls = allocations(|| rows = convert(times)));
+            assert_eq!(rows, times * trace.len(), "{way}");
+            (calls, peak)
+        };
+        let (short, long) = (measure(5), measure(50));
+        assert_eq!(short, long, "{way}: calls and peak of a capture ten times as long");
+        assert!(long.1 < 2 << 20, "{way}: {} bytes", long.1);
+    }
 }

@@ -91,19 +91,21 @@ pub(crate) fn clear_bytes(plane: &mut [u64], at: usize, length: usize) {
 /// Length of bytes `at..at + length` up to the last one that is not 0; 0 where all are.
 #[inline]
 pub(crate) fn used_bytes(plane: &[u64], at: usize, length: usize) -> usize {
-    let end = at + length;
-    let mut word = end.div_ceil(8);
-    while word > at >> 3 {
-        word -= 1;
-        let past = 8 * (8 * (word + 1)).saturating_sub(end) as u32;
-        let bits = (plane[word] >> past) << past;
-        if bits != 0 {
-            // The last byte that is not 0, counted from the start of the row.
-            let byte = 8 * word + 7 - (bits.trailing_zeros() >> 3) as usize;
-            return (byte + 1).saturating_sub(at);
-        }
+    if length == 0 {
+        return 0;
     }
-    0
+    let (first, last) = (at >> 3, at + length - 1);
+    // Up to the last byte of `word` that is not 0, counted from `at`; 0 where it lies before.
+    let up_to = |word: usize, bits: u64| {
+        let byte = 8 * word + 7 - (bits.trailing_zeros() >> 3) as usize;
+        (byte + 1).saturating_sub(at)
+    };
+    let tail = plane[last >> 3] & (u64::MAX << (56 - 8 * (last & 7)));
+    if tail != 0 {
+        return up_to(last >> 3, tail);
+    }
+    let before = &plane[first..last >> 3];
+    before.iter().rposition(|bits| *bits != 0).map_or(0, |word| up_to(first + word, before[word]))
 }
 
 /// The row's bytes in column order, `8 × plane.len()` of them.
