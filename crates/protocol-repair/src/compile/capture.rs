@@ -169,6 +169,14 @@ impl Maker<'_> {
         match kind {
             // A later fragment behind a full Ethernet frame; RFC 8200 section 4.5.
             44 if stack.transport == Transport::Fragment => [next, 0, 0x05, 0xa8, 0, 0, 0, 1],
+            // More fragments follow a first one; each has an identification of its own, for which later
+            // one belongs to it is not in the representation.
+            44 if stack.transport == Transport::Udp
+                && draft.value(row, udp::LENGTH) > draft.rows[row].payload_bytes + 8 =>
+            {
+                let id = (0x8000_0000 | row as u32).to_be_bytes();
+                [next, 0, 0, 1, id[0], id[1], id[2], id[3]]
+            }
             44 => [next, 0, 0, 0, 0, 0, 0, 1],
             // Router alert: a listener message follows; RFC 2711.
             0 if stack.transport == Transport::Icmp => [next, 0, 5, 2, 0, 0, 1, 0],

@@ -9,6 +9,9 @@ use nprint_codec::{IpVersion, icmp, ipv4, ipv6, tcp, udp};
 /// Largest packet of an ordinary link. Units: bytes.
 const ETHERNET_MTU: u32 = 1500;
 
+/// Number and length of the fragment header; RFC 8200 section 4.5.
+const FRAGMENT_HEADER: u32 = 44;
+const FRAGMENT_HEADER_BYTES: u32 = 8;
 /// Bits of a length field above those of [`ETHERNET_MTU`].
 const HIGH_BITS: f64 = 5.0;
 
@@ -100,7 +103,8 @@ fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
     let (ip, extension, transport) = headers(draft, row);
     let facts = draft.rows[row];
     let mut length = length;
-    if facts.stack.transport == Transport::Udp && !facts.more_fragments {
+    let begins_datagram = begins_datagram_v6(draft, row, length);
+    if facts.stack.transport == Transport::Udp && !facts.more_fragments && !begins_datagram {
         length = with_udp_length(draft, row, length, ip, extension, limit);
     }
     let (fewest, step) = payload_grammar(draft, row);
@@ -132,9 +136,22 @@ fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
         IpVersion::V4 => draft.set(row, ipv4::TOTAL_LENGTH, ip + after_ip),
         IpVersion::V6 => draft.set(row, ipv6::PAYLOAD_LENGTH, after_ip),
     }
-    if facts.stack.transport == Transport::Udp {
+    if facts.stack.transport == Transport::Udp && !begins_datagram {
         draft.set(row, udp::LENGTH, transport + payload);
     }
+}
+
+/// Whether a row is the first fragment of a longer datagram over IPv6, by evidence that has no doubt:
+/// the fragment header itself has no columns. `length` counts the bytes after the 40 of IPv6.
+fn begins_datagram_v6(draft: &Draft<'_>, row: usize, length: u32) -> bool {
+    let stack = draft.rows[row].stack;
+    let told = draft.evidence.read(row, udp::LENGTH);
+    draft.noise.is_clean()
+        && draft.evidence.is_certain()
+        && (stack.version, stack.transport) == (IpVersion::V6, Transport::Udp)
+        && draft.value(row, ipv6::NEXT_HEADER) == FRAGMENT_HEADER
+        && told.is_full()
+        && told.value + FRAGMENT_HEADER_BYTES > length
 }
 
 /// The likelier of the IP header's and the UDP header's word for the length.

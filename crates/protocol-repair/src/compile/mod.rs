@@ -8,6 +8,7 @@ pub(crate) mod icmp;
 pub(crate) mod lengths;
 mod messages;
 pub(crate) mod payload;
+mod sack;
 mod segments;
 mod source;
 pub(crate) mod stamps;

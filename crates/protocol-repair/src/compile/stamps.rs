@@ -1,7 +1,8 @@
 //! Numbers inside TCP options that follow from the clock and from the stream.
 
+use super::sack;
 use crate::draft::{Draft, Transport};
-use crate::plan::options::{sack_range, timestamp_offset};
+use crate::plan::options::timestamp_offset;
 use nprint_codec::tcp;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,12 +13,11 @@ const JUMP: u32 = 1 << 24;
 /// Decides time-stamp values and echoes, and SACK edges.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     for flow in 0..draft.flows.len() {
-        if draft.flows[flow].transport != Transport::Tcp {
-            continue;
-        }
-        for connection in draft.connections(flow) {
-            time_stamps(draft, &connection, flow);
-            selective(draft, &connection);
+        if draft.flows[flow].transport == Transport::Tcp {
+            time_stamps(draft, flow);
+            for connection in draft.connections(flow) {
+                sack::apply(draft, &connection);
+            }
         }
     }
 }
@@ -43,37 +43,51 @@ fn numbers(draft: &Draft<'_>, row: usize, at: usize) -> (u32, u32) {
     )
 }
 
-/// RFC 7323 section 3: the value follows the sender's clock, the echo repeats the other side's.
-fn time_stamps(draft: &mut Draft<'_>, rows: &[usize], flow: usize) {
-    let stamped = stamped(draft, rows);
-    let Some((first_row, _)) = stamped.first().copied() else { return };
-    if draft.noise.is_clean() && is_clocked(draft, &stamped) {
-        return;
-    }
+/// RFC 7323 section 3: the value follows the sender's clock, the echo repeats the other side's. Both
+/// clocks run on from one connection of a flow to the next.
+fn time_stamps(draft: &mut Draft<'_>, flow: usize) {
+    let connections: Vec<Vec<(usize, usize)>> =
+        draft.connections(flow).iter().map(|rows| stamped(draft, rows)).collect();
     let mut random = ChaCha8Rng::seed_from_u64(draft.config.seed ^ 0x5eed_c10c);
     random.set_stream(flow as u64);
     let mut base: [Option<u32>; 2] = [None; 2];
-    for (row, at) in &stamped {
-        let side = draft.rows[*row].direction;
-        base[side].get_or_insert(numbers(draft, *row, *at).0);
+    for (row, at) in connections.iter().flatten() {
+        let value = numbers(draft, *row, *at).0;
+        if value != 0 {
+            let side = draft.rows[*row].direction;
+            base[side].get_or_insert(value.wrapping_sub(ticks(draft, *row)));
+        }
     }
-    let base = base.map(|b| b.filter(|b| *b != 0).unwrap_or_else(|| random.next_u32()));
-    let start = draft.rows[first_row].time_ns;
+    let base = base.map(|b| b.unwrap_or_else(|| random.next_u32()));
+    for stamped in connections {
+        if !(draft.noise.is_clean() && is_clocked(draft, &stamped)) {
+            set_clocks(draft, &stamped, base);
+        }
+    }
+}
+
+/// Milliseconds from the trace's first packet to a row.
+fn ticks(draft: &Draft<'_>, row: usize) -> u32 {
+    draft.rows[row].time_ns.div_euclid(1_000_000) as u32
+}
+
+/// Writes the numbers of clocks that showed `base` when the trace began.
+fn set_clocks(draft: &mut Draft<'_>, stamped: &[(usize, usize)], base: [u32; 2]) {
     let mut seen: [Option<u32>; 2] = [None; 2];
     for (row, at) in stamped {
-        let side = draft.rows[row].direction;
-        let ticks = (draft.rows[row].time_ns - start).div_euclid(1_000_000) as u32;
+        let side = draft.rows[*row].direction;
+        let ticks = ticks(draft, *row);
         let value = base[side].wrapping_add(ticks);
         let echo = match seen[1 - side] {
             Some(echo) => echo,
-            None if draft.value(row, tcp::ACK) == 0 => 0,
-            None => base[1 - side],
+            None if draft.value(*row, tcp::ACK) == 0 => 0,
+            None => base[1 - side].wrapping_add(ticks),
         };
         seen[side] = Some(value);
-        let mut bytes = draft.cells.row(row).bytes(tcp::OPTIONS);
-        bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        let mut bytes = draft.cells.row(*row).bytes(tcp::OPTIONS);
+        bytes[*at..at + 4].copy_from_slice(&value.to_be_bytes());
         bytes[at + 4..at + 8].copy_from_slice(&echo.to_be_bytes());
-        draft.cells.row_mut(row).set_bytes(tcp::OPTIONS, &bytes);
+        draft.cells.row_mut(*row).set_bytes(tcp::OPTIONS, &bytes);
     }
 }
 
@@ -96,44 +110,4 @@ fn is_clocked(draft: &Draft<'_>, stamped: &[(usize, usize)]) -> bool {
         }
     }
     20 * good >= 19 * stamped.len()
-}
-
-/// RFC 2018: a block is a non-empty range that the other side sent; where it is not, it becomes
-/// a report of the last bytes received (RFC 2883).
-fn selective(draft: &mut Draft<'_>, rows: &[usize]) {
-    let mut known: [Option<(u32, u32)>; 2] = [None; 2];
-    for row in rows {
-        let side = draft.rows[*row].direction;
-        let seq = draft.value(*row, tcp::SEQ);
-        let end = seq.wrapping_add(draft.rows[*row].payload_bytes);
-        let range = known[side].get_or_insert((seq, end));
-        if (end.wrapping_sub(range.1) as i32) > 0 {
-            range.1 = end;
-        }
-        if (seq.wrapping_sub(range.0) as i32) < 0 {
-            range.0 = seq;
-        }
-        if draft.value(*row, tcp::DATA_OFFSET) <= 7 {
-            continue;
-        }
-        let mut bytes = draft.cells.row(*row).bytes(tcp::OPTIONS);
-        let Some(blocks) = sack_range(&bytes) else { continue };
-        let ack = draft.value(*row, tcp::ACK_NUMBER);
-        let mut changed = false;
-        for block in bytes[blocks].as_chunks_mut::<8>().0 {
-            let left = u32::from_be_bytes([block[0], block[1], block[2], block[3]]);
-            let right = u32::from_be_bytes([block[4], block[5], block[6], block[7]]);
-            let length = right.wrapping_sub(left);
-            let near = (left.wrapping_sub(ack) as i32).unsigned_abs() < 1 << 23;
-            if length > 0 && length < 1 << 23 && near {
-                continue;
-            }
-            block[..4].copy_from_slice(&ack.wrapping_sub(1).to_be_bytes());
-            block[4..].copy_from_slice(&ack.to_be_bytes());
-            changed = true;
-        }
-        if changed {
-            draft.cells.row_mut(*row).set_bytes(tcp::OPTIONS, &bytes);
-        }
-    }
 }

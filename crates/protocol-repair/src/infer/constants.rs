@@ -55,13 +55,12 @@ pub(crate) fn classes(draft: &mut Draft<'_>) {
     settle_directions(draft, ipv6::FLOW_LABEL, |d, r| !v4(d, r));
 }
 
-/// The receive window, and the flag bits outside the connection's state.
+/// The flag bits outside the connection's state, and the urgent pointer.
 pub(crate) fn tcp_rest(draft: &mut Draft<'_>) {
     let is_tcp = |d: &Draft<'_>, r: usize| d.rows[r].stack.transport == Transport::Tcp;
     for field in [tcp::RESERVED, tcp::NS, tcp::CWR, tcp::ECE, tcp::URG] {
         settle_directions(draft, field, is_tcp);
     }
-    settle_directions(draft, tcp::WINDOW, is_tcp);
     for row in draft.rows_of(Transport::Tcp) {
         let urgent = draft.evidence.read(row, tcp::URGENT_POINTER);
         let valid = draft.value(row, tcp::URG) == 1;

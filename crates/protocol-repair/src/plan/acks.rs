@@ -31,6 +31,7 @@ pub(super) fn decide(
     noise: Option<Noise>,
 ) -> Vec<u32> {
     let column = draft.evidence.cells().layout().column_of(tcp::ACK_NUMBER).unwrap_or(0);
+    let opens = segments.iter().find(|s| s.side != side).is_some_and(|s| s.syn);
     let mut placed = placed.iter();
     let mut ends: Vec<u32> = Vec::new();
     let mut head = first;
@@ -51,7 +52,9 @@ pub(super) fn decide(
             continue;
         }
         let Some(noise) = noise.filter(|_| !segment.exact) else {
-            beam.step(|_, offer| offer(0.0, Some(head), head));
+            // An answer, also a late one, acknowledges the SYN.
+            let value = if segment.syn && opens { first.wrapping_add(1) } else { head };
+            beam.step(|_, offer| offer(0.0, Some(value), value));
             continue;
         };
         let cost = |value| {

@@ -7,4 +7,6 @@ pub(crate) mod flags;
 pub(crate) mod ids;
 pub(crate) mod numbers;
 pub(crate) mod options;
+pub(crate) mod strays;
 pub(crate) mod stream;
+pub(crate) mod windows;

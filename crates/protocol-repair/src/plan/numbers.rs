@@ -6,15 +6,10 @@
 
 use super::acks;
 use super::bases::starts;
-use super::stream::{Fixed, REACH, distance, lay_out, segments};
+use super::stream::{Fixed, REACH, Segment, distance, lay_out, segments};
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
 use nprint_codec::tcp;
-
-/// Sequence space that a row takes.
-fn space(draft: &Draft<'_>, row: usize) -> u32 {
-    draft.rows[row].payload_bytes + draft.value(row, tcp::SYN) + draft.value(row, tcp::FIN)
-}
 
 /// Decides the numbers of every connection.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
@@ -23,13 +18,17 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             continue;
         }
         for connection in draft.connections(flow) {
-            let verdict = explain(draft, &connection);
+            let segments = segments(draft, &connection, |row| {
+                let payload = draft.rows[row].payload_bytes;
+                (payload, payload)
+            });
+            let verdict = explain(&segments);
             draft.explained.0 += verdict.explained;
             draft.explained.1 += connection.len();
             if verdict.keep && draft.noise.is_clean() {
                 keep(draft, &connection);
             } else {
-                renumber(draft, &connection, flow, &verdict);
+                renumber(draft, &segments, flow, &verdict);
             }
         }
     }
@@ -51,32 +50,27 @@ struct Stream {
 }
 
 /// How well the evidence's numbers explain each other.
-fn explain(draft: &Draft<'_>, rows: &[usize]) -> Verdict {
+fn explain(segments: &[Segment]) -> Verdict {
     let mut streams: [Option<Stream>; 2] = [None; 2];
-    let (mut exact, mut plausible, mut judged) = (0_usize, 0_usize, 0_usize);
+    let (mut exact, mut plausible) = (0_usize, 0_usize);
     let (mut isn, mut answer, mut shaken) = (None, None, true);
-    let mut third_step = false;
-    for row in rows {
-        let side = draft.rows[*row].direction;
-        let seq = draft.evidence.read(*row, tcp::SEQ);
-        let ack = draft.evidence.read(*row, tcp::ACK_NUMBER);
-        let flag = |field| draft.value(*row, field) == 1;
-        if !seq.is_full() || !ack.is_full() {
-            judged += 1;
+    let mut open = false;
+    for s in segments {
+        let side = s.side;
+        if !s.seq.is_full() || !s.ack_number.is_full() {
             continue;
         }
-        let (seq, ack, length) = (seq.value, ack.value, space(draft, *row));
+        let (seq, ack) = (s.seq.value, s.ack_number.value);
         let mut good = true;
         let mut possible = true;
+        let end = seq.wrapping_add(s.payload + s.control());
         match &mut streams[side] {
-            None => streams[side] = Some(Stream { low: seq, next: seq.wrapping_add(length) }),
+            None => streams[side] = Some(Stream { low: seq, next: end }),
             Some(stream) => {
                 let ahead = distance(stream.next, seq);
                 good = ahead == 0 || (ahead < 0 && distance(stream.low, seq) >= 0);
-                possible =
-                    ahead.unsigned_abs() < REACH || (flag(tcp::RST) && (seq == 0 || seq == ack));
-                if possible && !flag(tcp::RST) {
-                    let end = seq.wrapping_add(length);
+                possible = ahead.unsigned_abs() < REACH || (s.rst && (seq == 0 || seq == ack));
+                if possible && !s.rst {
                     if distance(stream.next, end) > 0 {
                         stream.next = end;
                     }
@@ -86,12 +80,12 @@ fn explain(draft: &Draft<'_>, rows: &[usize]) -> Verdict {
                 }
             }
         }
-        if flag(tcp::ACK) {
+        if s.ack {
             match &mut streams[1 - side] {
                 None => streams[1 - side] = Some(Stream { low: ack, next: ack }),
                 Some(other) => {
                     let beyond = distance(other.next, ack);
-                    good &= beyond <= 0 || !third_step;
+                    good &= beyond <= 0 || !open;
                     possible &= beyond.unsigned_abs() < REACH;
                     if beyond > 0 && possible {
                         other.next = ack;
@@ -99,25 +93,22 @@ fn explain(draft: &Draft<'_>, rows: &[usize]) -> Verdict {
                 }
             }
         }
-        if flag(tcp::SYN) {
-            if side == 0 {
-                isn = Some(seq);
-            } else if let Some(isn) = isn {
+        match (s.syn, side, isn, answer) {
+            (true, 0, ..) => isn = Some(seq),
+            (true, _, Some(isn), _) => {
                 shaken &= ack == isn.wrapping_add(1);
                 answer = Some(seq);
             }
-        } else if let (Some(isn), Some(answer), false, 0) = (isn, answer, third_step, side)
-            && flag(tcp::ACK)
-            && !flag(tcp::RST)
-        {
-            third_step = true;
-            shaken &= seq == isn.wrapping_add(1) && ack == answer.wrapping_add(1);
+            (false, 0, Some(isn), Some(answer)) if s.exact && s.ack && !s.rst => {
+                shaken &= seq == isn.wrapping_add(1) && ack == answer.wrapping_add(1);
+                open = true;
+            }
+            _ => {}
         }
-        judged += 1;
         exact += usize::from(good && possible);
         plausible += usize::from(possible);
     }
-    let share = |n: usize| if judged == 0 { 1.0 } else { n as f64 / judged as f64 };
+    let share = |n: usize| n as f64 / segments.len().max(1) as f64;
     Verdict {
         keep: shaken && share(plausible) >= 0.98 && share(exact) >= 0.6,
         explained: exact,
@@ -135,21 +126,17 @@ fn keep(draft: &mut Draft<'_>, rows: &[usize]) {
 }
 
 /// Lays out both streams and what is acknowledged of them.
-fn renumber(draft: &mut Draft<'_>, rows: &[usize], flow: usize, verdict: &Verdict) {
+fn renumber(draft: &mut Draft<'_>, segments: &[Segment], flow: usize, verdict: &Verdict) {
     let noise = noise_of(draft, verdict);
-    let segments = segments(draft, rows, |row| {
-        let payload = draft.rows[row].payload_bytes;
-        (payload, payload)
-    });
-    let starts = starts(draft, &segments, flow, noise);
+    let starts = starts(draft, segments, flow, noise);
     let told = starts.iter().any(|s| s.told) || verdict.exact >= 0.1;
     let noise = told.then_some(noise);
     let streams =
-        [0, 1].map(|side| lay_out(draft, &segments, side, &starts[side].numbers, &Fixed, noise));
+        [0, 1].map(|side| lay_out(draft, segments, side, &starts[side].numbers, &Fixed, noise));
     for side in 0..2 {
         let peer = &streams[1 - side];
         let first = peer.first().map_or(starts[1 - side].numbers[0].1, |p| p.seq);
-        let acks = acks::decide(draft, &segments, side, (first, peer), noise);
+        let acks = acks::decide(draft, segments, side, (first, peer), noise);
         let own = segments.iter().filter(|s| s.side == side);
         for ((segment, placed), ack) in own.zip(&streams[side]).zip(acks) {
             draft.set(segment.row, tcp::SEQ, placed.seq);

@@ -276,6 +276,11 @@ pub(crate) fn timestamp_offset(bytes: &[u8]) -> Option<usize> {
     data_of(bytes, 8).filter(|data| data.len() == 8).map(|data| data.start)
 }
 
+/// The shift that a window-scale option announces.
+pub(crate) fn window_scale(bytes: &[u8]) -> Option<u8> {
+    data_of(bytes, 3).filter(|data| data.len() == 1).map(|data| bytes[data.start])
+}
+
 /// Where SACK blocks lie in an option area.
 pub(crate) fn sack_range(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
     data_of(bytes, 5)

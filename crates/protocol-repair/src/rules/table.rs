@@ -45,7 +45,10 @@ pub(super) const RULES: &[Rule] = &[
             F(udp::SOURCE_PORT),
             F(udp::DESTINATION_PORT),
         ],
-        apply: infer::flow::apply,
+        apply: |draft| {
+            infer::flow::apply(draft);
+            plan::strays::apply(draft);
+        },
     },
     Rule {
         name: "don't fragment",
@@ -76,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
         apply: plan::flags::apply,
     },
     Rule {
-        name: "window and other flags",
+        name: "other flags",
         stage: Stage::Infer,
         reads: &[Flow],
         writes: &[
@@ -85,7 +88,6 @@ pub(super) const RULES: &[Rule] = &[
             F(tcp::CWR),
             F(tcp::ECE),
             F(tcp::URG),
-            F(tcp::WINDOW),
             F(tcp::URGENT_POINTER),
         ],
         apply: infer::constants::tcp_rest,
@@ -148,6 +150,22 @@ pub(super) const RULES: &[Rule] = &[
         reads: &[Flow, PayloadLength, F(tcp::SYN), F(tcp::FIN), F(tcp::RST), F(tcp::ACK)],
         writes: &[F(tcp::SEQ), F(tcp::ACK_NUMBER)],
         apply: plan::numbers::apply,
+    },
+    Rule {
+        name: "windows",
+        stage: Stage::Plan,
+        reads: &[
+            Flow,
+            PayloadLength,
+            F(tcp::OPTIONS),
+            F(tcp::SEQ),
+            F(tcp::ACK_NUMBER),
+            F(tcp::ACK),
+            F(tcp::SYN),
+            F(tcp::RST),
+        ],
+        writes: &[F(tcp::WINDOW)],
+        apply: plan::windows::apply,
     },
     Rule {
         name: "icmp rest of header",

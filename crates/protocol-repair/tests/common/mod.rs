@@ -1,5 +1,6 @@
 //! Small real captures and ways to disturb them.
 
+pub mod made;
 pub mod noise;
 pub mod score;
 

@@ -1,0 +1,149 @@
+//! Segments that were given to the wrong connection of several alike.
+//!
+//! Ports that differ in a bit or two are easily mistaken for each other. Sequence and acknowledgement
+//! numbers are not: those of a connection lie close together, and two connections have drawn theirs
+//! at random. A segment goes where ports and numbers together are the cheapest.
+
+use super::flags::OPENING_OPTIONS;
+use super::stream::{SILENT, distance};
+use crate::draft::{Draft, Transport};
+use nprint_codec::{Field, tcp};
+
+/// Segments of a side that a number is compared with, before it and behind it each.
+const NEIGHBOURS: usize = 3;
+/// High bits of a number that hardly change within a connection: it takes 1 MiB to change them.
+const HIGH_BITS: u32 = 12;
+/// Nats by which another connection must be cheaper: also a stray segment is rare.
+const RARE: f32 = 7.0;
+/// Of how many segments of a connection one may be a stray.
+const MOST: usize = 3;
+/// Connections that a segment is compared with.
+const COMPARED: usize = 64;
+
+/// Gives stray segments to the connections that their numbers belong to.
+pub(crate) fn apply(draft: &mut Draft<'_>) {
+    if draft.noise.is_clean() {
+        return;
+    }
+    let flows: Vec<usize> = (0..draft.flows.len())
+        .filter(|flow| draft.flows[*flow].transport == Transport::Tcp)
+        .collect();
+    let mut moves = Vec::new();
+    for &flow in &flows {
+        let rows = &draft.flows[flow].rows;
+        let opening = opening(draft, flow);
+        let misfits: Vec<(usize, f32)> = rows
+            .iter()
+            .map(|row| {
+                if opening.is_some_and(|opening| *row < opening) {
+                    // No connection was there before.
+                    return (*row, SILENT);
+                }
+                (*row, misfit(draft, flow, *row, draft.rows[*row].direction))
+            })
+            .filter(|(_, cost)| *cost >= RARE)
+            .collect();
+        if MOST * misfits.len() > rows.len() {
+            // Numbers drawn anew in every row.
+            continue;
+        }
+        for (row, own) in misfits {
+            let own = own + ports(draft, flow, row, draft.rows[row].direction);
+            let mut best = (own - RARE, flow, draft.rows[row].direction);
+            for &other in flows.iter().filter(|f| alike(draft, flow, **f)).take(COMPARED) {
+                for direction in 0..2 {
+                    let told = ports(draft, other, row, direction);
+                    if told < best.0 {
+                        let cost = told + misfit(draft, other, row, direction);
+                        if cost < best.0 {
+                            best = (cost, other, direction);
+                        }
+                    }
+                }
+            }
+            if (best.1, best.2) != (flow, draft.rows[row].direction) {
+                moves.push((row, best.1, best.2));
+            }
+        }
+    }
+    for (row, flow, direction) in moves {
+        let from = draft.rows[row].flow;
+        if draft.flows[from].rows.len() == 1 {
+            continue;
+        }
+        draft.flows[from].rows.retain(|r| *r != row);
+        let at = draft.flows[flow].rows.partition_point(|r| *r < row);
+        draft.flows[flow].rows.insert(at, row);
+        (draft.rows[row].flow, draft.rows[row].direction) = (flow, direction);
+        let ports = draft.flows[flow].ports;
+        draft.set(row, tcp::SOURCE_PORT, u32::from(ports[direction]));
+        draft.set(row, tcp::DESTINATION_PORT, u32::from(ports[1 - direction]));
+    }
+}
+
+/// The first row of a flow that reads as the beginning of a connection: SYN without ACK, and options
+/// that begin with MSS.
+fn opening(draft: &Draft<'_>, flow: usize) -> Option<usize> {
+    let evidence = draft.evidence;
+    let column = evidence.cells().layout().column_of(tcp::OPTIONS)?;
+    draft.flows[flow].rows.iter().copied().find(|row| {
+        let options = evidence.read_columns(*row, column, 16);
+        let wrong = ((options.value ^ OPENING_OPTIONS) & options.known).count_ones();
+        evidence.read(*row, tcp::SYN).value == 1
+            && evidence.read(*row, tcp::ACK).value == 0
+            && wrong + options.missing() <= 2
+    })
+}
+
+/// Whether a segment of `flow` may belong to `other`.
+fn alike(draft: &Draft<'_>, flow: usize, other: usize) -> bool {
+    let version =
+        |flow: usize| draft.flows[flow].rows.first().map(|r| draft.rows[*r].stack.version);
+    version(flow) == version(other)
+}
+
+/// What the row's ports say to its going in a direction of a flow.
+fn ports(draft: &Draft<'_>, flow: usize, row: usize, direction: usize) -> f32 {
+    let ports = draft.flows[flow].ports;
+    let cost = |field, port: u16| draft.evidence.cost(draft.noise, row, field, u32::from(port));
+    cost(tcp::SOURCE_PORT, ports[direction]) + cost(tcp::DESTINATION_PORT, ports[1 - direction])
+}
+
+/// What the row's numbers say to the same: wrong high bits beside the nearest numbers of the flow.
+fn misfit(draft: &Draft<'_>, flow: usize, row: usize, direction: usize) -> f32 {
+    let rows = &draft.flows[flow].rows;
+    let at = rows.partition_point(|r| *r < row);
+    let before = rows[..at].iter().rev();
+    let behind = rows[at..].iter().filter(|r| **r != row);
+    let near: Vec<usize> =
+        before.take(8 * NEIGHBOURS).chain(behind.take(8 * NEIGHBOURS)).copied().collect();
+    let one = |own: Field, others: [Field; 2]| -> f32 {
+        let reading = draft.evidence.read(row, own);
+        let mut compared = [0, 0];
+        let mut least: Option<u32> = None;
+        for &other in &near {
+            let same = draft.rows[other].direction == direction;
+            let place = usize::from(other > row);
+            if compared[place] == 2 * NEIGHBOURS {
+                continue;
+            }
+            let field = others[usize::from(!same)];
+            if draft.evidence.read(other, tcp::ACK).value == 0 && field == tcp::ACK_NUMBER {
+                continue;
+            }
+            compared[place] += 1;
+            let there = draft.evidence.read(other, field);
+            let known = reading.known & there.known;
+            let away = distance(reading.value & known, there.value & known).unsigned_abs();
+            let wrong = ((reading.value ^ there.value) & known) >> (32 - HIGH_BITS);
+            let wrong = if away >> (32 - HIGH_BITS) == 0 { 0 } else { wrong.count_ones() };
+            least = Some(least.map_or(wrong, |l| l.min(wrong)));
+        }
+        least.map_or(0.0, |wrong| (wrong as f32 * draft.noise.bit_cost).min(SILENT))
+    };
+    let seq = one(tcp::SEQ, [tcp::SEQ, tcp::ACK_NUMBER]);
+    if draft.evidence.read(row, tcp::ACK).value == 0 {
+        return seq;
+    }
+    seq + one(tcp::ACK_NUMBER, [tcp::ACK_NUMBER, tcp::SEQ])
+}
