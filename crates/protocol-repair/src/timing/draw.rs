@@ -40,7 +40,8 @@ impl Gaps {
                 let levels = &own[usize::from(step.context)];
                 let shorter = levels.partition_point(|level| *level < step.level);
                 let equal = levels.partition_point(|level| *level <= step.level) - shorter;
-                (shorter as f64 + equal as f64 * random.random_range(0.0..1.0)) / levels.len() as f64
+                (shorter as f64 + equal as f64 * random.random_range(0.0..1.0))
+                    / levels.len() as f64
             })
             .collect();
         let at = random.random_range(0..ranks.len().max(1));
