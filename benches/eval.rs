@@ -1,7 +1,10 @@
-//! The learners at the seeds' size, 342 captures: `cargo bench --bench eval`. `eval/learners.py` sets them beside
-//! scikit-learn's.
+//! The learners at the seeds' size, 342 captures, and distances of one pair of captures, in CPU time:
+//! `cargo bench --bench eval`. `eval/learners.py` sets the learners beside scikit-learn's.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
+mod cpu_time;
+
+use cpu_time::CpuTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use nprint_codec::{Layout, RowPolicy, TernaryMatrix, encode, read_capture};
 use rand::{Rng, SeedableRng};
@@ -12,6 +15,7 @@ use trace_eval::classify::{
     Boosting, BoostingConfig, DecisionTree, FeatureMatrix, Forest, ForestConfig, LinearSvm,
     NearestConfig, NearestNeighbours, SvmConfig, TreeConfig,
 };
+use trace_eval::distance::{ColumnCounts, Planes, compare, mean_js_distance};
 
 const SAMPLES: usize = 342;
 const CLASSES: usize = 4;
@@ -43,7 +47,14 @@ fn data() -> (Vec<TernaryMatrix>, Vec<usize>) {
     ((0..SAMPLES).map(varied).collect(), labels)
 }
 
-fn benches(c: &mut Criterion) {
+/// CPU time of one thread: the learners' parallel loops run on this one.
+fn one_thread() -> Criterion<CpuTime> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+    pool.build_global().expect("no other pool before this one");
+    Criterion::default().with_measurement(CpuTime)
+}
+
+fn learners(c: &mut Criterion<CpuTime>) {
     let (matrices, labels) = data();
     let all: Vec<&TernaryMatrix> = matrices.iter().collect();
     let keep = vec![true; matrices[0].columns()];
@@ -54,15 +65,18 @@ fn benches(c: &mut Criterion) {
     let mut group = c.benchmark_group("classify");
     group.sample_size(10);
     let size = format!("{SAMPLES}x{SIZE}");
-    group.bench_function(format!("matrix-and-gram/{size}"), |b| b.iter(build));
+    group.bench_function(format!("matrix/{size}"), |b| b.iter(build));
+    group.bench_function(format!("gram/{size}"), |b| b.iter(|| black_box(&x).gram(&[])));
     group.bench_function(format!("tree/{size}"), |b| {
         let config = TreeConfig::default();
         b.iter(|| DecisionTree::fit(black_box(&x), &labels, &train, &config).expect("classes"));
     });
-    group.bench_function(format!("forest/{size}"), |b| {
+    let forest = || {
         let config = ForestConfig::default();
-        b.iter(|| Forest::fit(black_box(&x), &labels, &train, &config).expect("classes"));
-    });
+        Forest::fit(black_box(&x), &labels, &train, &config).expect("classes")
+    };
+    group.bench_function(format!("forest/{size}"), |b| b.iter(forest));
+    group.bench_function(format!("importances/{size}"), |b| b.iter(|| forest().importances()));
     group.bench_function(format!("svm/{size}"), |b| {
         let config = SvmConfig::default();
         b.iter(|| {
@@ -81,5 +95,22 @@ fn benches(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(group, benches);
+fn distances(c: &mut Criterion<CpuTime>) {
+    let (matrices, _) = data();
+    let (a, b) = (Planes::of(&matrices[0]), Planes::of(&matrices[1]));
+    let mut group = c.benchmark_group("distance");
+    group.bench_function(format!("counts/{SIZE}"), |bench| {
+        bench.iter(|| ColumnCounts::of(black_box(&a)));
+    });
+    let (p, q) = (ColumnCounts::of(&a), ColumnCounts::of(&b));
+    group.bench_function("mean-js-distance/1088", |bench| {
+        bench.iter(|| mean_js_distance(black_box(&p), black_box(&q)).expect("one layout"));
+    });
+    group.bench_function(format!("all-measures/{SIZE}"), |bench| {
+        bench.iter(|| compare(black_box(&a), black_box(&b)).expect("one layout"));
+    });
+    group.finish();
+}
+
+criterion_group! { name = group; config = one_thread(); targets = learners, distances }
 criterion_main!(group);

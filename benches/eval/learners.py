@@ -1,18 +1,21 @@
 """Our learners beside scikit-learn's, on one matrix, interleaved, in CPU seconds.
 
     cargo build --release -p trace-eval --example learner_cost
-    python learners.py target/release/examples/learner_cost CAPTURES CATEGORY WORK_FOLDER [ROUNDS]
+    python learners.py target/release/examples/learner_cost CAPTURES CATEGORY WORK_FOLDER [speed ROUNDS | accuracy SEEDS]
 
-Each round takes one stratified 4 : 1 split of 342 captures x 1024 packets x 1088 columns and fits each learner of
-scikit-learn and ours on it, one thread each. CPU time is this process's for scikit-learn (its fit alone, on float32
-or float64 as it wants it, conversion not counted) and the kernel's count over all threads of the other program for
-ours (fit and prediction). `build` is what all of ours need once: bit planes, distinct cuts and Gram matrix. The
-last lines are medians and mean accuracies.
+The matrix is 342 captures x 1024 packets x 1088 columns; one thread each.
 
-One round on a busy 2-core machine, 302 captures and 40 varied copies, label resolution (529,102 live columns, 273,300
-distinct cuts), scikit-learn 1.9.1: tree 0.203 s against 23.9 s; forest of 100 0.78 s against 4.9 s, with importances
-0.86 s against 8.8 s (before node sweeps were batched; 0.90 s became 0.52 s, the latter measured apart from
-scikit-learn); SVM 0.003 s plus 0.91 s for matrix and Gram against 55.7 s; our peak 313 MiB. Not run in CI: a round takes about two minutes of CPU and 7 GB.
+`speed`: each round takes one stratified 4 : 1 split and fits each learner of scikit-learn and ours on it, scikit-learn's
+as they come (C order) and as they are fastest (Fortran order for trees, a precomputed Gram matrix for the SVM). CPU time
+is this process's for scikit-learn (its fit alone, on float32 or float64 as it wants it, conversion not counted) and the
+kernel's count over all threads of the other program for ours (fit and prediction). `build` is what all of ours need once:
+bit planes and distinct cuts (`matrix`) and the Gram matrix (`gram`); it is added to the fit of our SVM. A round takes
+minutes and 8 GB. Not run in CI.
+
+`accuracy`: 5-fold accuracy of each seed on the same folds, and the mean difference with its standard error. Constant
+columns are left out for scikit-learn's tree, and its SVM has a precomputed Gram matrix; neither changes what they learn.
+
+FIGURES
 """
 
 import glob
@@ -30,54 +33,109 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 
+SECONDS, RIGHT = {}, {}
+
+
 def main():
     program, captures, category, folder = sys.argv[1:5]
-    rounds = int(sys.argv[5]) if len(sys.argv) > 5 else 10
+    mode, count = sys.argv[5:7] if len(sys.argv) > 6 else ("speed", "3")
     path = os.path.join(folder, "X.npy")
     ours = Program([program, captures, category, "342", "1024", path])
-    x8 = np.load(path)
+    x8 = np.load(path, mmap_mode="r")
     y = np.loadtxt(os.path.join(folder, "X.labels"), dtype=int)
     print(x8.shape, "classes", np.bincount(y).tolist(), ours.hello, flush=True)
-    x = x8.astype(np.float32)
-    del x8
-    seconds, accuracy = {}, {}
+    {"speed": speed, "accuracy": accuracy}[mode](ours, x8, y, int(count))
 
-    def note(name, who, cpu, right):
-        seconds.setdefault(name, {}).setdefault(who, []).append(cpu)
-        accuracy.setdefault(name, {}).setdefault(who, []).append(right)
 
+def speed(ours, x8, y, rounds):
     for seed in range(rounds):
-        test = np.array(ours.ask(f"folds {seed}")[0]) == 0
-        for name in ["tree", "forest", "importances", "svm"]:
-            model = {
-                "tree": lambda: DecisionTreeClassifier(random_state=seed),
-                "svm": lambda: SVC(kernel="linear"),
-            }.get(name, lambda: RandomForestClassifier(random_state=seed))()
-            train_x = np.ascontiguousarray(x[~test], dtype=np.float64 if name == "svm" else np.float32)
+        test = np.array(ours.ask(f"folds {seed}")) == 0
+        train_x, test_x = x8[~test].astype(np.float32), x8[test].astype(np.float32)
+        train_y, test_y = y[~test], y[test]
+
+        def fit(name, use, model, data, tested):
             begun = time.process_time()
-            model.fit(train_x, y[~test])
-            if name == "importances":
-                model.feature_importances_
-            cpu = time.process_time() - begun
-            del train_x
-            note(name, "theirs", cpu, float((model.predict(x[test]) == y[test]).mean()))
-            del model
-            answer, cpu = ours.ask(f"{name} {seed}")
-            note(name, "ours", cpu, answer["accuracy"])
-        note("build", "ours", ours.ask("build")[1], 0.0)
-        for name in seconds:
-            report(name, seconds[name], accuracy[name])
+            model.fit(data, train_y)
+            note(name, use, time.process_time() - begun)
+            RIGHT.setdefault(name, {}).setdefault(use, []).append(float((model.predict(tested) == test_y).mean()))
+            return model
+
+        for use in ("stock", "tuned"):
+            data = np.asfortranarray(train_x) if use == "tuned" else train_x
+            fit("tree", use, DecisionTreeClassifier(random_state=seed), data, test_x)
+            forest = fit("forest", use, RandomForestClassifier(random_state=seed), data, test_x)
+            begun = time.process_time()
+            forest.feature_importances_
+            note("importances", use, SECONDS["forest"][use][-1] + time.process_time() - begun)
+            del data, forest
+        begun = time.process_time()
+        gram = train_x @ train_x.T
+        product = time.process_time() - begun
+        fit("svm", "tuned", SVC(kernel="precomputed"), gram, test_x @ train_x.T)
+        SECONDS["svm"]["tuned"][-1] += product
+        wide = train_x.astype(np.float64)
+        del train_x
+        fit("svm", "stock", SVC(kernel="linear"), wide, test_x)
+        del wide
+        built = {job: ours.timed(job)[1] for job in ("matrix", "gram")}
+        for job, cpu in built.items():
+            note(job, "ours", cpu)
+        for name in ("tree", "forest", "importances", "svm"):
+            answer, cpu = ours.timed(f"{name} {seed}")
+            note(name, "ours", cpu + (sum(built.values()) if name == "svm" else 0.0))
+            RIGHT.setdefault(name, {}).setdefault("ours", []).append(answer["accuracy"])
+        for name, by_use in SECONDS.items():
+            report(name, {use: statistics.median(values) for use, values in by_use.items()})
         print(f"-- {seed + 1} rounds; peak of ours {ours.peak_mib()} MiB", flush=True)
 
 
-def report(name, seconds, accuracy):
-    ours = statistics.median(seconds["ours"])
-    line = f"{name:12} ours {ours:8.4f} s"
-    if "theirs" in seconds:
-        theirs = statistics.median(seconds["theirs"])
-        means = [100 * statistics.mean(accuracy[who]) for who in ("theirs", "ours")]
-        line += f"  theirs {theirs:8.3f} s  ratio {theirs / ours:7.1f}  accuracy {means[0]:.1f} / {means[1]:.1f} %"
+def note(name, use, cpu):
+    SECONDS.setdefault(name, {}).setdefault(use, []).append(cpu)
+
+
+def report(name, seconds):
+    line = f"{name:12} ours {seconds['ours']:8.4f} s"
+    for use in ("stock", "tuned"):
+        if use in seconds:
+            pairs = zip(SECONDS[name][use], SECONDS[name]["ours"])
+            ratio = statistics.median(theirs / ours for theirs, ours in pairs)
+            line += f"  {use} {seconds[use]:7.2f} s = {ratio:6.1f} x"
     print(line)
+
+
+def accuracy(ours, x8, y, seeds):
+    columns = np.ascontiguousarray(x8.T)
+    live = (columns != columns[:, :1]).any(1)
+    columns = columns.astype(np.float32)
+    gram = sum(part.T @ part for part in (columns[a : a + 100_000].astype(np.float64) for a in range(0, len(columns), 100_000)))
+    by_name = {"tree": columns[live], "forest": columns}
+    found = {name: [] for name in ("tree", "forest", "svm")}
+    for seed in range(seeds):
+        fold_of, mine = np.array(ours.ask(f"folds {seed}")), ours.ask(f"cross {seed}")
+        theirs = dict.fromkeys(found, 0.0)
+        for fold in range(5):
+            train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+            for name in found:
+                model = {
+                    "tree": DecisionTreeClassifier(random_state=seed),
+                    "forest": RandomForestClassifier(random_state=seed),
+                    "svm": SVC(kernel="precomputed"),
+                }[name]
+                if name == "svm":
+                    train_x, test_x = gram[np.ix_(train, train)], gram[np.ix_(test, train)]
+                else:
+                    train_x, test_x = by_name[name][:, train].T, by_name[name][:, test].T
+                model.fit(train_x, y[train])
+                theirs[name] += (model.predict(test_x) == y[test]).mean() / 5
+        for name, pairs in found.items():
+            pairs.append((100 * mine[name], 100 * theirs[name]))
+        print(seed, {name: [round(float(v), 2) for v in pairs[-1]] for name, pairs in found.items()}, flush=True)
+    for name, pairs in found.items():
+        pairs = np.array(pairs)
+        gap = pairs[:, 0] - pairs[:, 1]
+        (mean_a, mean_b), (sd_a, sd_b) = pairs.mean(0), pairs.std(0, ddof=1)
+        error = gap.std(ddof=1) / len(gap) ** 0.5
+        print(f"{name:7} ours {mean_a:.2f} +- {sd_a:.2f}, scikit-learn {mean_b:.2f} +- {sd_b:.2f}, difference {gap.mean():+.2f} +- {error:.2f}")
 
 
 class Program:
@@ -88,10 +146,13 @@ class Program:
         self.hello = self.process.stdout.readline().strip()
 
     def ask(self, job):
-        before = self.cpu()
         self.process.stdin.write(job + "\n")
         self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
+        return json.loads(self.process.stdout.readline())
+
+    def timed(self, job):
+        before = self.cpu()
+        answer = self.ask(job)
         return answer, self.cpu() - before
 
     def cpu(self):

@@ -4,7 +4,7 @@
 //! Captures are named as for `evaluate_folders`. Where the folder has fewer than SAMPLES, the rest are copies in
 //! which every tenth packet is another one of the capture. X.npy receives the cells as int8 (samples ×
 //! features, C order), with labels in X.labels. Each line of standard input is a job, answered by one line of JSON:
-//! `build`, `tree SEED`, `forest SEED`, `importances SEED`, `svm SEED`, `boosting SEED`, `nearest SEED`
+//! `matrix`, `gram`, `build` (both), `tree SEED`, `forest SEED`, `importances SEED`, `svm SEED`, `boosting SEED`, `nearest SEED`
 //! (train on 4/5, test on 1/5), `folds SEED` (the test fold of each sample), `cross SEED` (mean accuracy of three
 //! classifiers over 5 folds), `protocol RUNS` (mean of `cross` over the seeds 0 .. RUNS), `many RUNS` (importances,
 //! 2-fold). `learners.py` in `benches/eval` drives it side by side with scikit-learn.
@@ -17,7 +17,7 @@ use std::io::{BufRead, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use trace_eval::classify::{
-    Boosting, BoostingConfig, DecisionTree, FeatureMatrix, Forest, ForestConfig, LinearSvm,
+    Boosting, BoostingConfig, DecisionTree, FeatureMatrix, Forest, ForestConfig, Gram, LinearSvm,
     NearestConfig, NearestNeighbours, SvmConfig, TreeConfig, stratified_folds,
 };
 
@@ -26,6 +26,7 @@ struct Data {
     labels: Vec<usize>,
     rows: usize,
     x: FeatureMatrix,
+    gram: Gram,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,7 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let x = build(&matrices, rows)?;
     let (live, cuts) = (x.live_columns(), x.distinct_cuts());
-    let mut data = Data { matrices, labels, rows, x };
+    let gram = x.gram(&[]);
+    let mut data = Data { matrices, labels, rows, x, gram };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{{\"features\":{},\"live\":{live},\"cuts\":{cuts}}}", data.x.features())?;
     for line in std::io::stdin().lock().lines() {
@@ -55,8 +57,13 @@ impl Data {
         let (job, number) = line.split_once(' ').unwrap_or((line, "0"));
         let number: u64 = number.parse()?;
         Ok(match job {
-            "build" => {
-                self.x = build(&self.matrices, self.rows)?;
+            "matrix" | "gram" | "build" => {
+                if job != "gram" {
+                    self.x = build(&self.matrices, self.rows)?;
+                }
+                if job != "matrix" {
+                    self.gram = self.x.gram(&[]);
+                }
                 format!("{{\"live\":{}}}", self.x.live_columns())
             }
             "folds" => format!("{:?}", self.folds(5, number)?),
@@ -125,18 +132,15 @@ impl Data {
                 let _ = forest.importances();
                 forest.predict(x, &test)
             }
-            "svm" => {
-                let (svm, gram) = LinearSvm::fit(x, y, &train, &SvmConfig::default())?;
-                svm.predict(&gram, &test)
-            }
+            "svm" => LinearSvm::fit_gram(&self.gram, y, &train, &SvmConfig::default())?
+                .predict(&self.gram, &test),
             "boosting" => {
                 let config = BoostingConfig { seed, ..BoostingConfig::default() };
                 Boosting::fit(x, y, &train, &config)?.predict(x, &test)
             }
             "nearest" => {
-                let gram = x.gram(&[]);
                 let config = NearestConfig::default();
-                NearestNeighbours::fit(&gram, y, &train, &config)?.predict(&gram, &test)
+                NearestNeighbours::fit(&self.gram, y, &train, &config)?.predict(&self.gram, &test)
             }
             other => return Err(format!("no job {other}").into()),
         };

@@ -44,7 +44,7 @@ impl Gram {
 /// A cell is `v - u`, with `v` for a 1 and `u` for a vacant cell, so a product is `vv' - uv' - vu' + uu'`.
 /// The first term is counted: a cut that occurs `m` times as a value goes into the groups of the binary
 /// digits of `m`, and the count of group `k` is shifted by `k`. The others need no pair of words, since few
-/// cuts say who is vacant: see [`Vacancies`]. Bench `classify/matrix-and-gram/342x1024x1088`.
+/// cuts say who is vacant: see [`Vacancies`]. Bench `classify/gram/342x1024x1088`.
 pub(crate) fn ternary_gram(samples: usize, columns: &[[u32; 2]], cuts: &Cuts) -> Vec<i64> {
     let mut times = vec![0_u32; cuts.len()];
     for [_, value] in columns.iter().filter(|c| c[1] != NONE) {

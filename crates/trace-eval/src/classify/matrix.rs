@@ -43,7 +43,8 @@ pub struct FeatureMatrix {
     /// The cuts, sample-major; a multiple of [`LANES`] words a sample.
     cut_rows: Vec<u64>,
     numeric: Vec<NumericColumn>,
-    ternary_gram: Vec<i64>,
+    /// What the ternary columns that were dropped add to every inner product.
+    constant_products: i64,
 }
 
 /// Words of [`FeatureMatrix::cut_rows`] that a search takes at once.
@@ -147,7 +148,7 @@ impl FeatureMatrix {
             owners: Vec::new(),
             cut_rows: Vec::new(),
             numeric,
-            ternary_gram: Vec::new(),
+            constant_products: 0,
         })
     }
 
@@ -173,13 +174,12 @@ impl FeatureMatrix {
 
     /// Inner products of all pairs of samples. Numeric columns are shifted and scaled to mean 0 and
     /// deviation 1 over `train` first (those without deviation count as 0); ternary ones are
-    /// taken as -1, 0, 1.
+    /// taken as -1, 0, 1. This goes through all pairs: keep the result where several fits need it.
     pub fn gram(&self, train: &[usize]) -> Gram {
         let n = self.samples;
-        let mut values = vec![0.0; n * n];
-        for (v, g) in values.iter_mut().zip(&self.ternary_gram) {
-            *v = *g as f64;
-        }
+        let ternary = ternary_gram(n, &self.planes, &self.cuts);
+        let mut values: Vec<f64> =
+            ternary.iter().map(|product| (product + self.constant_products) as f64).collect();
         for column in &self.numeric {
             let m = train.len().max(1) as f64;
             let mean = train.iter().map(|s| column.values[*s]).sum::<f64>() / m;
@@ -321,10 +321,6 @@ impl SampleMajor {
             }
         }
         cuts.finish();
-        let mut gram = ternary_gram(n, &planes, &cuts);
-        for product in &mut gram {
-            *product += constant_products;
-        }
         let row_words = owners.len().div_ceil(64 * LANES) * LANES;
         let cut_rows = by_sample(n, owners.len(), row_words, |c| cuts.plane(c as u32));
         FeatureMatrix {
@@ -337,7 +333,7 @@ impl SampleMajor {
             owners,
             cut_rows,
             numeric: Vec::new(),
-            ternary_gram: gram,
+            constant_products,
         }
     }
 }

@@ -334,3 +334,164 @@ fn try_numeric(
         last = Some(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::{DecisionTree, FeatureMatrix};
+    use crate::distance::Planes;
+    use proptest::prelude::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Twin that looks at every cell: grows a tree from the features that `draw` names and lists
+    /// feature, threshold and class counts of its inner nodes in pre-order.
+    struct Naive<'a> {
+        columns: usize,
+        cells: &'a [i8],
+        labels: &'a [usize],
+        weights: &'a [u32],
+        /// The features that differ among the training samples.
+        features: Vec<usize>,
+        draw: Draw,
+        nodes: Vec<(u32, f64, Vec<u64>)>,
+    }
+
+    type Cut = (f64, usize, f64);
+
+    impl Naive<'_> {
+        fn counts(&self, samples: &[usize]) -> Vec<u64> {
+            let mut counts = vec![0; self.labels.iter().max().map_or(0, |m| m + 1)];
+            for s in samples {
+                counts[self.labels[*s]] += u64::from(self.weights[*s]);
+            }
+            counts
+        }
+
+        fn sides(&self, inside: &[usize], column: usize, cut: f64) -> (Vec<usize>, Vec<usize>) {
+            let cell = |s: usize| f64::from(self.cells[s * self.columns + column]);
+            inside.iter().partition(|s| cell(**s) <= cut)
+        }
+
+        fn try_feature(&self, inside: &[usize], column: usize, best: &mut Option<Cut>) {
+            let cell = |s: &usize| f64::from(self.cells[s * self.columns + column]);
+            let mut values: Vec<f64> = inside.iter().map(cell).collect();
+            values.sort_by(f64::total_cmp);
+            values.dedup();
+            for pair in values.windows(2) {
+                let cut = f64::midpoint(pair[0], pair[1]);
+                let (left, right) = self.sides(inside, column, cut);
+                let purity = |side: &[usize]| {
+                    let counts = self.counts(side);
+                    let squares: u64 = counts.iter().map(|c| c * c).sum();
+                    squares as f64 / counts.iter().sum::<u64>() as f64
+                };
+                let purity = purity(&left) + purity(&right);
+                if best.is_none_or(|b| purity > b.0 * (1.0 + 1e-12)) {
+                    *best = Some((purity, column, cut));
+                }
+            }
+        }
+
+        fn grow(&mut self, inside: &[usize]) {
+            let counts = self.counts(inside);
+            if counts.iter().filter(|c| **c > 0).count() < 2 {
+                return;
+            }
+            let mut best = None;
+            self.draw.begin_node();
+            let wanted = self.draw.live_among_drawn();
+            let first: Vec<u32> = (0..wanted).map_while(|_| self.draw.next_live()).collect();
+            for at in first {
+                self.try_feature(inside, self.features[at as usize], &mut best);
+            }
+            while best.is_none() {
+                let more: Vec<u32> = (0..MORE).map_while(|_| self.draw.next_live()).collect();
+                if more.is_empty() {
+                    return;
+                }
+                for at in more {
+                    if best.is_none() {
+                        self.try_feature(inside, self.features[at as usize], &mut best);
+                    }
+                }
+            }
+            let Some((_, column, cut)) = best else { return };
+            self.nodes.push((column as u32, cut, counts));
+            let (left, right) = self.sides(inside, column, cut);
+            self.grow(&left);
+            self.grow(&right);
+        }
+    }
+
+    fn check(columns: usize, cells: &[i8], labels: &[usize], picks: &[usize], seed: u64) {
+        let x = FeatureMatrix::from_planes(&Planes::from_cells(columns, cells).expect("ternary"));
+        let mut weights = vec![0; labels.len()];
+        picks.iter().for_each(|s| weights[*s] += 1);
+        let training = Training::by_class(&x, labels, picks);
+        let found = training.columns();
+        let draw = || Draw::new(columns, found.numbers.len(), ChaCha8Rng::seed_from_u64(seed));
+        let candidates = Candidates::new(&training, &found, draw());
+        let classes = labels.iter().max().map_or(0, |m| m + 1);
+        let tree =
+            DecisionTree::grown(&training, labels, &weights, classes, None, Some(candidates));
+        let inside: Vec<usize> = (0..labels.len()).filter(|s| weights[*s] > 0).collect();
+        let cell = |s: usize, c: usize| cells[s * columns + c];
+        let differs = |c: &usize| inside.iter().any(|s| cell(*s, *c) != cell(inside[0], *c));
+        let features = (0..columns).filter(differs).collect();
+        let (weights, nodes) = (&weights[..], Vec::new());
+        let mut twin = Naive { columns, cells, labels, weights, features, draw: draw(), nodes };
+        twin.grow(&inside);
+        let inner = tree.nodes().iter().filter_map(|n| Some((n.split?, n.counts.clone())));
+        let inner: Vec<_> = inner.map(|(s, counts)| (s.feature, s.threshold, counts)).collect();
+        assert_eq!(inner, twin.nodes);
+    }
+
+    proptest! {
+        /// Few features, of which a node draws two to four, some with one value only.
+        #[test]
+        fn drawn_features_are_searched_like_their_cells(
+            columns in 1_usize..20,
+            rows in prop::collection::vec((0_usize..4, prop::collection::vec(-1_i8..=1, 20)), 2..200),
+            picks in prop::collection::vec(any::<usize>(), 2..200),
+            seed: u64,
+        ) {
+            let cells: Vec<i8> = rows.iter().flat_map(|r| r.1[..columns].to_vec()).collect();
+            let labels: Vec<usize> = rows.iter().map(|r| r.0).collect();
+            let picks: Vec<usize> = picks.iter().map(|p| p % rows.len()).collect();
+            check(columns, &cells, &labels, &picks, seed);
+        }
+    }
+
+    /// As bits of captures are: many equal columns, whole fields vacant together, long constant stretches.
+    #[test]
+    fn headers_are_searched_like_their_cells() {
+        for seed in 0..12 {
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            let (samples, columns) = (140, 900);
+            let mut cells = vec![0_i8; samples * columns];
+            for field in 0..columns.div_euclid(30) {
+                let kinds: Vec<i8> = (0..samples).map(|_| rng.random_range(-1..=1)).collect();
+                let rare = rng.random_bool(0.5);
+                for bit in 30 * field..30 * field + 30 {
+                    let noisy = rng.random_bool(0.3);
+                    for (s, kind) in kinds.iter().enumerate() {
+                        let vacant = *kind < 0 && (!rare || s < 20);
+                        let one = if noisy { rng.random_bool(0.4) } else { *kind == 1 };
+                        cells[s * columns + bit] = if vacant { -1 } else { i8::from(one) };
+                    }
+                }
+            }
+            let labels: Vec<usize> = (0..samples).map(|_| rng.random_range(0..4)).collect();
+            let picks: Vec<usize> = (0..samples).map(|_| rng.random_range(0..samples)).collect();
+            check(columns, &cells, &labels, &picks, seed);
+        }
+    }
+
+    /// Samples that no feature tells apart end the draw, whatever their number.
+    #[test]
+    fn equal_samples_of_two_classes_are_one_leaf() {
+        let cells: Vec<i8> = (0..6 * 300).map(|i| i8::from(i < 2 * 300)).collect();
+        check(300, &cells, &[0, 0, 0, 1, 1, 0], &[0, 1, 2, 3, 4, 5, 5], 3);
+    }
+}
