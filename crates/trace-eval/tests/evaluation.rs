@@ -47,6 +47,15 @@ fn good_children_stand_at_the_floor() {
     let (s, floor) = (bits.synthetic.expect("sets"), bits.noise_floor.expect("halves"));
     let (wrong, random) = (bits.wrong_class.expect("classes"), bits.random.expect("controls"));
     assert!(s < floor * 1.5 && floor < wrong && wrong < random, "{bits:?}");
+    // The heat maps show the columns that the score is the mean of.
+    let fields = || report.headers.iter().flat_map(|h| &h.fields);
+    for (score, of) in [(s, 0), (floor, 1)] {
+        let values: Vec<f64> =
+            fields().flat_map(|f| [&f.synthetic, &f.noise_floor][of].iter().copied()).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        assert_eq!(values.len(), Layout::reference().columns());
+        assert!((mean - score).abs() < 1e-12, "{mean} {score}");
+    }
     assert!(accuracy(&report, Scenario::RealReal, View::Sequence) > 0.95);
     assert!(accuracy(&report, Scenario::SyntheticReal, View::Bits) > 0.9);
     assert!(accuracy(&report, Scenario::RealSynthetic, View::Bits) > 0.9);

@@ -46,11 +46,14 @@ fn pictures(sources: &ReportSources<'_>) -> Result<Vec<PictureRow>> {
     let mut rows = Vec::new();
     for (family, children) in families.into_iter().step_by(every).take(shown) {
         let mut pictures = Vec::new();
-        match stored("parent".to_owned(), sources.parents.as_deref(), family)? {
-            Some(parent) => pictures.push(parent),
-            None => pictures.extend(beside(family, children[0], sources)?),
+        if let Some(parent) = &children[0].parent {
+            let picture = stored("parent".to_owned(), sources.parents.as_deref(), parent)?;
+            let edges = stored("its edges".to_owned(), sources.edges.as_deref(), parent)?;
+            pictures.extend(picture.into_iter().chain(edges));
         }
-        pictures.extend(stored("its edges".to_owned(), sources.edges.as_deref(), family)?);
+        if pictures.is_empty() {
+            pictures.extend(beside(children[0], sources)?);
+        }
         for (number, child) in (1..).zip(children.into_iter().take(CHILDREN_SHOWN)) {
             let caption = format!("child {number} as generated");
             let repaired = match child.parent {
@@ -67,12 +70,12 @@ fn pictures(sources: &ReportSources<'_>) -> Result<Vec<PictureRow>> {
 
 /// The real capture that `child` is to be seen beside: its parent, else one with the same labels,
 /// else the first.
-fn beside(parent: &str, child: &Sample, sources: &ReportSources<'_>) -> Result<Option<Picture>> {
+fn beside(child: &Sample, sources: &ReportSources<'_>) -> Result<Option<Picture>> {
     let real = || sources.real.iter().chain(sources.held_out);
-    let found = real().find(|sample| sample.name == parent);
-    let caption = if found.is_some() { "parent" } else { "real" };
+    let parent = real().find(|sample| child.parent.as_ref() == Some(&sample.name));
+    let caption = if parent.is_some() { "parent" } else { "real" };
     let alike = || real().find(|sample| sample.labels == child.labels);
-    let sample = found.or_else(alike).or_else(|| real().next());
+    let sample = parent.or_else(alike).or_else(|| real().next());
     sample.map(|sample| drawn(caption.to_owned(), sample, sources)).transpose()
 }
 

@@ -26,7 +26,7 @@ struct Beside {
 }
 
 /// Children beside their parents.
-pub(crate) struct Pairs {
+pub(crate) struct FamilyScores {
     pub(crate) scores: Vec<Score>,
     pub(crate) pairs: Vec<Pair>,
     pub(crate) spread: Spread,
@@ -40,7 +40,7 @@ pub(crate) fn pair_scores(
     control_measured: &Measured,
     references: &References,
     config: &EvalConfig,
-) -> Result<Option<Pairs>> {
+) -> Result<Option<FamilyScores>> {
     let children: Vec<(usize, usize)> =
         references.synthetic.iter().filter_map(|s| Some((*s, pool.parents[*s]?))).collect();
     if children.is_empty() {
@@ -127,7 +127,7 @@ pub(crate) fn pair_scores(
          with different ones; a real capture and random cells.",
         [&found, &same, &other, &random].map(|list| distances(list)),
     );
-    Ok(Some(Pairs { scores, pairs: pairs.collect(), spread }))
+    Ok(Some(FamilyScores { scores, pairs: pairs.collect(), spread }))
 }
 
 /// Pairs of real captures with the same labels, and with different classes.

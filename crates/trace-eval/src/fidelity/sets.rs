@@ -1,7 +1,8 @@
 //! Set against set.
 
-use super::reference::mean;
+use super::reference::{Split, mean};
 use super::{Measured, References};
+use crate::Result;
 use crate::classify::ForestConfig;
 use crate::config::{EvalConfig, View};
 use crate::distance::{
@@ -12,7 +13,6 @@ use crate::features::Series;
 use crate::report::{Better, Distribution, FieldStrip, HeaderStrip, Points, Score};
 use crate::sample::{Pool, Sample};
 use crate::utility::{real_or_other_auc, view_matrix};
-use crate::{Error, Result};
 use nprint_codec::{Header, Layout};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -269,28 +269,29 @@ pub(crate) fn detection_score(
     ))
 }
 
-/// Jensen-Shannon distance of each bit, by header and field.
+/// Jensen-Shannon distance of each bit, by header and field: the columns that the score is the mean of.
 pub(crate) fn header_strips(
     measured: &Measured,
     references: &References,
     layout: &Layout,
 ) -> Result<Vec<HeaderStrip>> {
-    let missing = Error::EmptySet { set: "real", needed: 1 };
-    let Some(split) = references.splits.first() else { return Err(missing) };
     let all = |of: &[usize]| pooled(&measured.counts, of);
-    let (Some(real), Some(synthetic)) = (all(&references.real)?, all(&references.synthetic)?)
-    else {
-        return Err(missing);
+    let mean_over_splits = |other: fn(&Split) -> &[usize]| -> Result<Vec<f64>> {
+        let (mut sum, mut count) = (vec![0.0; layout.columns()], 0_usize);
+        for split in &references.splits {
+            let (Some(a), Some(b)) = (all(&split.a)?, all(other(split))?) else { continue };
+            let Some(found) = column_distances(&a, &b)? else { continue };
+            sum.iter_mut().zip(found.js_distance).for_each(|(sum, d)| *sum += d);
+            count += 1;
+        }
+        let means = sum.into_iter().map(|d| d / count as f64);
+        Ok(if count > 0 { means.collect() } else { Vec::new() })
     };
-    let columns = |a: &ColumnCounts, b: &ColumnCounts| -> Result<Vec<f64>> {
-        let found = column_distances(a, b)?;
-        Ok(found.map_or_else(|| vec![0.0; a.columns()], |d| d.js_distance))
-    };
-    let score = columns(&real, &synthetic)?;
-    let floor = match (all(&split.a)?, all(&split.b)?) {
-        (Some(a), Some(b)) => columns(&a, &b)?,
-        _ => Vec::new(),
-    };
+    let score = mean_over_splits(|s| &s.synthetic)?;
+    if score.is_empty() {
+        return Ok(Vec::new());
+    }
+    let floor = mean_over_splits(|s| &s.b)?;
     let mut strips: Vec<HeaderStrip> = Vec::new();
     for (field, column) in layout.fields() {
         let name = Header::name(field.header);

@@ -49,8 +49,11 @@ const KINDS: [(&str, &str); 8] = [
 
 /// The styles of the page; it follows the reader's light or dark setting.
 pub(super) fn of_page() -> String {
-    let variables = |pick: fn(&Colour) -> &'static str| -> String {
-        COLOURS.iter().chain(&MARKS).map(|c| format!("--{}:{};", c.0, pick(c))).collect()
+    let variables = |pick: fn(&Colour) -> &'static str| {
+        COLOURS
+            .iter()
+            .chain(&MARKS)
+            .fold(String::new(), |all, c| all + "--" + c.0 + ":" + pick(c) + ";")
     };
     let mut out = format!(
         ":root{{{}color-scheme:light dark}}@media(prefers-color-scheme:dark){{:root{{{}}}}}",

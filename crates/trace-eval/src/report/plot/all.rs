@@ -15,6 +15,13 @@ pub(in crate::report) fn all(report: &Report, extras: &Extras) -> Vec<Plot> {
     out.extend(report.confusions.iter().map(confusion));
     out.extend(report.mixed().into_iter().filter_map(|(c, view)| mixing(report, c, view)));
     out.extend(extras.curves.iter().filter_map(curve));
+    // Labels and curves may have names that differ in nothing but signs.
+    for i in 1..out.len() {
+        let alike = (0..i).filter(|j| out[*j].name == out[i].name).count();
+        if alike > 0 {
+            out[i].name = format!("{}-n{}", out[i].name, i + 1);
+        }
+    }
     out
 }
 
