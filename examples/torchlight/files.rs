@@ -56,7 +56,8 @@ pub fn fill_seekable<T>(
 ) -> anyhow::Result<T> {
     let file = || File::options().write(true).open(output);
     let is_pipe = || file().and_then(|mut file| file.stream_position()).is_err();
-    if !is_dash(output) && !(is_special(output) && is_pipe()) {
+    let in_one_piece = is_dash(output) || (is_special(output) && is_pipe());
+    if !in_one_piece {
         return fill_file(output, write);
     }
     let mut whole = tempfile::tempfile()?;
