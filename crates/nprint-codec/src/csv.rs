@@ -6,6 +6,8 @@
 //! ```
 
 mod cells;
+#[cfg(feature = "polars")]
+mod frame;
 mod header;
 mod index;
 mod line;
@@ -14,6 +16,8 @@ mod row;
 mod source;
 mod write;
 
+#[cfg(feature = "polars")]
+pub use frame::{read_parquet, read_parquet_from, write_parquet};
 pub use index::CsvIndex;
 pub use read::{CsvReader, CsvRow, CsvTable, read_csv, read_csv_from};
 pub use write::{CsvWriter, write_csv, write_matrix_csv};

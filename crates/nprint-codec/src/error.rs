@@ -271,6 +271,14 @@ pub enum Error {
         /// What polars said.
         source: Box<polars::error::PolarsError>,
     },
+    /// A Parquet file in which the reader came to a halt.
+    #[error("{file} is damaged: the reader of Parquet stopped with {reason:?}")]
+    DamagedTable {
+        /// Path or other name of the file.
+        file: String,
+        /// What it said.
+        reason: String,
+    },
     /// A column of a table that is of another type.
     #[error("{file}, column {name}: values of type {found}, expected {expected}")]
     TableColumn {

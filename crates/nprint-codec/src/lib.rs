@@ -33,6 +33,8 @@ pub use csv::{
     CsvIndex, CsvOptions, CsvReader, CsvRow, CsvTable, CsvWriter, read_csv, read_csv_from,
     write_csv, write_matrix_csv,
 };
+#[cfg(feature = "polars")]
+pub use csv::{read_parquet, read_parquet_from, write_parquet};
 pub use decode::{RowDecoder, decode, decode_into};
 pub use dissect::{Dissection, IpVersion, TransportKind, dissect, dissect_through};
 pub use encode::{RowEncoder, RowPolicy, encode, encode_into, takes};
