@@ -16,6 +16,9 @@ pub enum Error {
         /// Fingerprint of the matrix's layout.
         found: u64,
     },
+    /// A trace of windows has no window.
+    #[error("a trace needs at least one window; found 0")]
+    NoWindow,
     /// Addresses, payload or times are to be taken from a source that has another number of
     /// packets than the matrix has rows.
     #[error("{what} come from a source of {found} IP packets, but the matrix has {expected} rows")]

@@ -19,7 +19,7 @@ pub use check::{Audit, CheckRule, Finding, RuleAudit, audit, check};
 pub use config::{AddressPlan, Link, Mode, Payload, PayloadPolicy, RepairConfig, Subnets, Timing};
 pub use error::{Error, Result};
 pub use profile::{Profile, profile};
-pub use repair::repair;
+pub use repair::{repair, repair_windows};
 pub use report::{DERIVED_FIELDS, FieldChange, RepairReport, RuleChange};
 pub use rules::Stage;
 pub use timing::{GapModel, TimingModel};

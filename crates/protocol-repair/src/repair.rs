@@ -9,7 +9,7 @@ use crate::profile::Profile;
 use crate::report::{Changes, RepairReport, explained_share, report};
 use crate::rules::run;
 use crate::{Error, Result};
-use nprint_codec::{Layout, SoftMatrix, Trace};
+use nprint_codec::{Layout, SoftMatrix, TernaryMatrix, Trace};
 
 /// Passes after which the last result is taken as it is.
 const PASSES: usize = 8;
@@ -46,20 +46,71 @@ pub fn repair(soft: &SoftMatrix, config: &RepairConfig) -> Result<(Trace, Repair
     repair_timed(soft, config, &mut Profile::default())
 }
 
+/// Repairs a trace that is longer than one image: `windows` are its images in order.
+///
+/// The padding at the end of each window is left out, and what is left is repaired as one: connections,
+/// counters, clocks and fragments go on from window to window, and time and memory grow with the number
+/// of rows. Sources of addresses, payload and times are those of the whole trace.
+///
+/// # Errors
+/// Those of [`repair`], and [`Error::NoWindow`] without any window.
+///
+/// # Example
+/// ```
+/// use nprint_codec::{Layout, SoftMatrix, TernaryMatrix};
+/// use protocol_repair::{RepairConfig, repair_windows};
+///
+/// let mut window = TernaryMatrix::vacant(Layout::reference(), 8);
+/// window.row_mut(0).set_header(nprint_codec::Header::Ipv4, &[0x45, 0, 0, 20, 0, 7, 64, 0, 63, 59, 0, 0]);
+/// let windows = [SoftMatrix::certain(window.clone()), SoftMatrix::certain(window)];
+/// let (trace, report) = repair_windows(&windows, &RepairConfig::default())?;
+/// assert_eq!((trace.len(), report.padding_rows), (2, 14));
+/// # Ok::<(), protocol_repair::Error>(())
+/// ```
+pub fn repair_windows(
+    windows: &[SoftMatrix],
+    config: &RepairConfig,
+) -> Result<(Trace, RepairReport)> {
+    let Some(first) = windows.first() else { return Err(Error::NoWindow) };
+    let layout = first.cells().layout().clone();
+    let mut cells = TernaryMatrix::new(layout.clone());
+    let mut confidence = Vec::new();
+    let mut padding_rows = 0;
+    for window in windows {
+        checked(window)?;
+        let rows = packet_rows(&Evidence::new(window));
+        padding_rows += window.cells().rows() - rows;
+        for row in window.cells().iter().take(rows) {
+            cells.push_vacant().set_words(row.present_words(), row.value_words());
+        }
+        confidence.extend_from_slice(&window.confidence()[..rows * layout.columns()]);
+    }
+    let soft = SoftMatrix::new(cells, confidence).expect("one confidence a cell was copied");
+    let (trace, report) = repair(&soft, config)?;
+    Ok((trace, RepairReport { padding_rows: padding_rows + report.padding_rows, ..report }))
+}
+
+/// That a matrix has the reference layout.
+fn checked(soft: &SoftMatrix) -> Result<()> {
+    let (layout, reference) = (soft.cells().layout(), Layout::reference());
+    if **layout == *reference {
+        return Ok(());
+    }
+    Err(Error::Layout {
+        columns: layout.columns(),
+        expected: reference.fingerprint(),
+        found: layout.fingerprint(),
+    })
+}
+
 /// [`repair`], which also says how long each part of it took.
 pub(crate) fn repair_timed(
     soft: &SoftMatrix,
     config: &RepairConfig,
     profile: &mut Profile,
 ) -> Result<(Trace, RepairReport)> {
-    let (layout, reference) = (soft.cells().layout(), Layout::reference());
-    if **layout != *reference {
-        return Err(Error::Layout {
-            columns: layout.columns(),
-            expected: reference.fingerprint(),
-            found: layout.fingerprint(),
-        });
-    }
+    checked(soft)?;
+    let layout = soft.cells().layout();
     let evidence = Evidence::new(soft);
     let rows = packet_rows(&evidence);
     validate(config, rows)?;

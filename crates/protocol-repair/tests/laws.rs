@@ -7,7 +7,7 @@ use common::{captures, cells_of, flip, random_cells};
 use nprint_codec::{Cell, Layout, SoftMatrix, TernaryMatrix, encode};
 use proptest::prelude::*;
 use protocol_repair::{
-    AddressPlan, Link, Payload, PayloadPolicy, RepairConfig, Timing, check, repair,
+    AddressPlan, Link, Payload, PayloadPolicy, RepairConfig, Timing, check, repair, repair_windows,
 };
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -102,6 +102,34 @@ fn padding_is_no_packet_and_rows_within_are() {
     let (trace, _) = repair(&SoftMatrix::certain(gap), &config(1)).expect("valid");
     assert_eq!(trace.len(), truth.rows());
     assert_eq!(check(&trace), vec![]);
+}
+
+#[test]
+fn windows_of_a_long_trace_give_what_the_whole_gives() {
+    for (index, (name, source)) in captures().into_iter().enumerate() {
+        let truth = cells_of(&source);
+        let disturbed = flip(&truth, 0.02, index as u64);
+        let (whole, _) =
+            repair(&SoftMatrix::certain(disturbed.clone()), &config(3)).expect("valid");
+        // Images of 24 rows, of which the last few are padding.
+        let windows: Vec<SoftMatrix> = (0..disturbed.rows())
+            .step_by(20)
+            .map(|start| {
+                let mut window = TernaryMatrix::vacant(Layout::reference(), 24);
+                for row in start..(start + 20).min(disturbed.rows()) {
+                    let cells = disturbed.row(row);
+                    let (present, value) = (cells.present_words(), cells.value_words());
+                    window.row_mut(row - start).set_words(present, value);
+                }
+                SoftMatrix::certain(window)
+            })
+            .collect();
+        let (made, report) = repair_windows(&windows, &config(3)).expect("valid");
+        assert_eq!(made, whole, "{name}");
+        assert_eq!(report.packets + report.padding_rows, 24 * windows.len(), "{name}");
+    }
+    let none = repair_windows(&[], &config(3));
+    assert!(matches!(none, Err(protocol_repair::Error::NoWindow)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::draft::{Draft, Transport};
 use crate::infer::settle::counts;
 use crate::plan::bases::starts;
 use crate::plan::stream::{Lengths, Segment, lay_out, segments};
-use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
+use nprint_codec::tcp;
 
 /// Most nats of a length that the side has not shown before.
 const NEW_LENGTH: f32 = 9.0;
@@ -39,7 +39,7 @@ pub(super) fn agree_with_numbers(draft: &Draft<'_>, lengths: &mut [(u32, u32)]) 
             let segments = segments(draft, &connection, settled);
             let starts = starts(draft, &segments, flow, draft.noise);
             for (side, start) in starts.iter().enumerate().filter(|(_, s)| s.told) {
-                let open = Open::new(draft, &segments, side, lengths);
+                let open = Open::new(draft, &segments, side);
                 let noise = Some(draft.noise);
                 let placed = lay_out(draft, &segments, side, &start.numbers, &open, noise);
                 for (segment, placed) in segments.iter().filter(|s| s.side == side).zip(placed) {
@@ -59,73 +59,57 @@ fn fixed(draft: &Draft<'_>, row: usize) -> u32 {
 /// Lengths while they are still to be decided.
 struct Open<'a> {
     draft: &'a Draft<'a>,
-    /// The side's most frequent lengths after the IP header, and how many it has.
+    /// The side's most frequent lengths, in the order of the lengths, with how often they come.
     frequent: Vec<(u32, usize)>,
     total: f32,
 }
 
 impl<'a> Open<'a> {
-    fn new(
-        draft: &'a Draft<'a>,
-        segments: &[Segment],
-        side: usize,
-        lengths: &[(u32, u32)],
-    ) -> Self {
+    fn new(draft: &'a Draft<'a>, segments: &[Segment], side: usize) -> Self {
         let settled: Vec<u32> =
-            segments.iter().filter(|s| s.side == side).map(|s| lengths[s.row].0).collect();
+            segments.iter().filter(|s| s.side == side).map(|s| s.payload).collect();
         let mut frequent = counts(&settled);
         frequent.truncate(FREQUENT);
+        frequent.sort_unstable();
         Self { draft, frequent, total: settled.len() as f32 + 1.0 }
+    }
+
+    /// Nats of `payload` bytes that `count` segments of the side have.
+    fn price(&self, segment: &Segment, payload: u32, count: usize) -> f32 {
+        // A length does not vouch for itself.
+        let count = count.saturating_sub(usize::from(payload == segment.payload));
+        let share = -((count as f32 + 0.02) / self.total).ln();
+        let Segment { row, length, length_column, empty, .. } = *segment;
+        let (evidence, noise) = (self.draft.evidence, self.draft.noise);
+        evidence.cost_of(noise, row, length_column, length, payload + empty) + share.min(NEW_LENGTH)
     }
 }
 
 impl Lengths for Open<'_> {
     fn cost(&self, segment: &Segment, payload: u32) -> f32 {
-        let length = payload + fixed(self.draft, segment.row);
-        let count = self.frequent.iter().find(|(l, _)| *l == length).map_or(0, |(_, n)| *n);
-        // A length does not vouch for itself.
-        let count = count.saturating_sub(usize::from(payload == segment.payload));
-        let share = -((count as f32 + 0.02) / self.total).ln();
-        field_cost(self.draft, segment.row, length) + share.min(NEW_LENGTH)
+        let known = self.frequent.binary_search_by_key(&payload, |(length, _)| *length);
+        self.price(segment, payload, known.map_or(0, |at| self.frequent[at].1))
     }
 
     fn likely(&self, segment: &Segment) -> Vec<u32> {
-        let fixed = fixed(self.draft, segment.row);
-        let frequent = self.frequent.iter().filter_map(|(length, _)| length.checked_sub(fixed));
-        let mut out: Vec<(f32, u32)> = frequent
-            .filter(|payload| *payload <= segment.most && *payload != segment.payload)
-            .map(|payload| (self.cost(segment, payload), payload))
-            .collect();
-        out.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        out.truncate(LIKELY);
+        let mut best = [(f32::MAX, 0); LIKELY];
+        for (payload, count) in &self.frequent {
+            if *payload > segment.most || *payload == segment.payload {
+                continue;
+            }
+            let price = self.price(segment, *payload, *count);
+            if price < best[LIKELY - 1].0 {
+                let at = best.partition_point(|(known, _)| *known <= price);
+                best[at..].rotate_right(1);
+                best[at] = (price, *payload);
+            }
+        }
         let mut likely = vec![segment.payload];
-        likely.extend(out.into_iter().map(|(_, payload)| payload));
-        let own = field_value(self.draft, segment.row).and_then(|length| length.checked_sub(fixed));
+        likely.extend(best.iter().filter(|(price, _)| *price < f32::MAX).map(|(_, p)| *p));
+        let own = segment.length.value.checked_sub(segment.empty);
         if let Some(own) = own.filter(|own| *own <= segment.most && !likely.contains(own)) {
             likely.push(own);
         }
         likely
-    }
-}
-
-/// Bytes after the IP header that the row's own length field names.
-fn field_value(draft: &Draft<'_>, row: usize) -> Option<u32> {
-    match draft.rows[row].stack.version {
-        IpVersion::V4 => {
-            let (ip, _, _) = headers(draft, row);
-            draft.evidence.read(row, ipv4::TOTAL_LENGTH).value.checked_sub(ip)
-        }
-        IpVersion::V6 => Some(draft.evidence.read(row, ipv6::PAYLOAD_LENGTH).value),
-    }
-}
-
-/// What the row's own length field says to `length` bytes after the IP header.
-fn field_cost(draft: &Draft<'_>, row: usize, length: u32) -> f32 {
-    match draft.rows[row].stack.version {
-        IpVersion::V4 => {
-            let (ip, _, _) = headers(draft, row);
-            draft.evidence.cost(draft.noise, row, ipv4::TOTAL_LENGTH, length + ip)
-        }
-        IpVersion::V6 => draft.evidence.cost(draft.noise, row, ipv6::PAYLOAD_LENGTH, length),
     }
 }

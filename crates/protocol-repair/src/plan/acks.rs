@@ -1,6 +1,6 @@
 //! What each segment acknowledges: never less than before, never more than was sent.
 
-use super::beam::Beam;
+use super::beam::{Beam, State};
 use super::stream::{Placed, REACH, SILENT, Segment, distance, filled};
 use crate::draft::Draft;
 use crate::evidence::Noise;
@@ -20,6 +20,18 @@ const COMPARED: usize = 128;
 /// Wrong bits of an acknowledgement that is taken for an end's.
 const WRONG_BITS: u32 = 6;
 
+/// What was acknowledged last, if anything was.
+#[derive(Debug, Clone, Copy)]
+struct Acked(Option<u32>);
+
+impl State for Acked {
+    type Key = Option<u32>;
+
+    fn key(&self) -> Option<u32> {
+        self.0
+    }
+}
+
 /// The acknowledgement numbers of `side`, one for each of its segments, in order; 0 without ACK.
 /// `placed` are the other side's segments, `first` is where its stream begins; `noise` is `None`
 /// where the numbers of the evidence say nothing.
@@ -36,7 +48,7 @@ pub(super) fn decide(
     let mut ends: Vec<u32> = Vec::new();
     let mut head = first;
     // The first acknowledgement may be of less than the trace shows.
-    let mut beam: Beam<Option<u32>, u32> = Beam::new([(0.0, None)]);
+    let mut beam: Beam<Acked, u32> = Beam::new([(0.0, Acked(None))]);
     for segment in segments {
         if segment.side != side {
             if let Some(placed) = placed.next()
@@ -48,13 +60,13 @@ pub(super) fn decide(
             continue;
         }
         if !segment.ack {
-            beam.step(|state, offer| offer(0.0, *state, 0));
+            beam.step(|state, offers| offers.add(0.0, state.0, || *state, 0));
             continue;
         }
         let Some(noise) = noise.filter(|_| !segment.exact) else {
             // An answer, also a late one, acknowledges the SYN.
             let value = if segment.syn && opens { first.wrapping_add(1) } else { head };
-            beam.step(|_, offer| offer(0.0, Some(value), value));
+            beam.step(|_, offers| offers.add(0.0, Some(value), || Acked(Some(value)), value));
             continue;
         };
         let cost = |value| {
@@ -63,22 +75,25 @@ pub(super) fn decide(
         };
         let alike = alike(segment, &ends);
         let own = Some(filled(segment.ack_number, head));
-        beam.step(|state, offer| {
-            offer(ALL + cost(head), Some(head), head);
+        beam.step(|Acked(state), offers| {
+            let mut offer = |cost: f32, value: u32| {
+                offers.add(cost, Some(value), || Acked(Some(value)), value);
+            };
+            offer(ALL + cost(head), head);
             let before = state.unwrap_or(head);
             if before != head {
-                offer(AS_BEFORE + cost(before), *state, before);
+                offer(AS_BEFORE + cost(before), before);
             }
             let within = |value: u32| match state {
                 Some(before) => distance(*before, value) > 0 && distance(value, head) > 0,
                 None => value != head && head.wrapping_sub(value) < REACH,
             };
             for value in alike.iter().copied().filter(|v| within(*v)) {
-                offer(AN_END + cost(value), Some(value), value);
+                offer(AN_END + cost(value), value);
             }
             if let Some(own) = own.filter(|v| within(*v) && !alike.contains(v)) {
                 let span = head.wrapping_sub(state.unwrap_or(head.wrapping_sub(REACH)));
-                offer(NO_END + (span as f32).ln() + cost(own), Some(own), own);
+                offer(NO_END + (span as f32).ln() + cost(own), own);
             }
         });
     }

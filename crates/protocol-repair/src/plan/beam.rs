@@ -5,43 +5,92 @@ const WIDTH: usize = 16;
 /// States this much dearer than the cheapest are given up. Units: nats.
 const MARGIN: f32 = 30.0;
 
+/// What later steps depend on.
+pub(super) trait State: Copy {
+    /// Of states with equal keys the cheapest is kept.
+    type Key: Copy + PartialEq;
+
+    fn key(&self) -> Self::Key;
+}
+
 /// A search: a state is what later steps depend on, a choice is what a step decides.
-pub(super) struct Beam<S, C> {
+pub(super) struct Beam<S: State, C> {
     /// Cost so far, state, and the node of the last choice.
     states: Vec<(f32, S, u32)>,
-    next: Vec<(f32, S, u32, C)>,
+    next: Vec<Next<S, C>>,
     /// Every kept choice with the node before it.
     nodes: Vec<(u32, C)>,
+}
+
+/// What may follow a state.
+struct Next<S: State, C> {
+    cost: f32,
+    key: S::Key,
+    state: S,
+    before: u32,
+    choice: C,
 }
 
 /// A node that has none before it.
 const ROOT: u32 = u32::MAX;
 
-impl<S: Copy + PartialEq, C: Copy> Beam<S, C> {
+/// Takes what may follow a state.
+pub(super) struct Offers<'a, S: State, C> {
+    next: &'a mut Vec<Next<S, C>>,
+    least: &'a mut f32,
+    /// Cost above which a state is not among the cheapest.
+    limit: &'a mut f32,
+    so_far: f32,
+    before: u32,
+}
+
+impl<S: State, C: Copy> Offers<'_, S, C> {
+    /// Whether anything that costs so much may be kept.
+    pub(super) fn within(&self, cost: f32) -> bool {
+        self.so_far + cost <= (*self.least + MARGIN).min(*self.limit)
+    }
+
+    /// Offers a state, by its key, with what it costs; it is made only where it may be kept.
+    pub(super) fn add(&mut self, cost: f32, key: S::Key, state: impl FnOnce() -> S, choice: C) {
+        if !self.within(cost) {
+            return;
+        }
+        let cost = self.so_far + cost;
+        *self.least = cost.min(*self.least);
+        let before = self.before;
+        match self.next.iter_mut().find(|n| n.key == key) {
+            Some(known) if known.cost <= cost => {}
+            Some(known) => *known = Next { cost, key, state: state(), before, choice },
+            None => self.next.push(Next { cost, key, state: state(), before, choice }),
+        }
+        if self.next.len() == 4 * WIDTH {
+            self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+            self.next.truncate(WIDTH);
+            *self.limit = self.next[WIDTH - 1].cost;
+        }
+    }
+}
+
+impl<S: State, C: Copy> Beam<S, C> {
     pub(super) fn new(start: impl IntoIterator<Item = (f32, S)>) -> Self {
         let states = start.into_iter().map(|(cost, state)| (cost, state, ROOT)).collect();
         Self { states, next: Vec::new(), nodes: Vec::new() }
     }
 
-    /// One step: `choices` offers what may follow a state, each with its cost.
-    pub(super) fn step(&mut self, mut choices: impl FnMut(&S, &mut dyn FnMut(f32, S, C))) {
+    /// One step: `choices` offers what may follow a state.
+    pub(super) fn step(&mut self, mut choices: impl FnMut(&S, &mut Offers<'_, S, C>)) {
         self.next.clear();
-        for (so_far, state, node) in &self.states {
+        let (mut least, mut limit) = (f32::MAX, f32::MAX);
+        for (so_far, state, before) in &self.states {
+            let (so_far, before) = (*so_far, *before);
             let next = &mut self.next;
-            choices(state, &mut |cost, after, choice| {
-                let total = so_far + cost;
-                match next.iter_mut().find(|(_, known, ..)| *known == after) {
-                    Some(known) if known.0 <= total => {}
-                    Some(known) => *known = (total, after, *node, choice),
-                    None => next.push((total, after, *node, choice)),
-                }
-            });
+            let (least, limit) = (&mut least, &mut limit);
+            choices(state, &mut Offers { next, least, limit, so_far, before });
         }
         // A stable sort: of equal costs the first offer wins.
-        self.next.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         self.states.clear();
-        let Some(least) = self.next.first().map(|n| n.0) else { return };
-        for (cost, state, before, choice) in self.next.drain(..) {
+        for Next { cost, state, before, choice, .. } in self.next.drain(..) {
             if self.states.len() == WIDTH || cost > least + MARGIN {
                 break;
             }
@@ -66,7 +115,15 @@ impl<S: Copy + PartialEq, C: Copy> Beam<S, C> {
 
 #[cfg(test)]
 mod tests {
-    use super::Beam;
+    use super::{Beam, State};
+
+    impl State for usize {
+        type Key = Self;
+
+        fn key(&self) -> Self {
+            *self
+        }
+    }
 
     #[test]
     fn the_cheapest_sequence_is_that_of_an_exhaustive_search() {
@@ -75,7 +132,11 @@ mod tests {
             |step: usize, from: usize, to: usize| ((7 * step + 5 * from + 3 * to) % 11) as f32;
         let mut beam = Beam::new([(0.0, 0_usize)]);
         for step in 0..8 {
-            beam.step(|from, offer| (0..3).for_each(|to| offer(cost(step, *from, to), to, to)));
+            beam.step(|from, offers| {
+                for to in 0..3_usize {
+                    offers.add(cost(step, *from, to), to.key(), || to, to);
+                }
+            });
         }
         let found = beam.finish();
         let price = |path: &[usize]| {

@@ -19,7 +19,7 @@ const UNFINISHED: f32 = 4.35;
 const REOPENED: f32 = 6.5;
 /// First bytes of the option area of a segment that opens (MSS) and of any other (two NOPs).
 pub(super) const OPENING_OPTIONS: u32 = 0x0204;
-const OTHER_OPTIONS: u32 = 0x0101;
+pub(super) const OTHER_OPTIONS: u32 = 0x0101;
 /// Nats of 16 bits that say nothing.
 const SILENT: f32 = 16.0 * std::f32::consts::LN_2;
 

@@ -4,7 +4,7 @@
 //! numbers are not: those of a connection lie close together, and two connections have drawn theirs
 //! at random. A segment goes where ports and numbers together are the cheapest.
 
-use super::flags::OPENING_OPTIONS;
+use super::flags::{OPENING_OPTIONS, OTHER_OPTIONS};
 use super::stream::{SILENT, distance};
 use crate::draft::{Draft, Transport};
 use nprint_codec::{Field, tcp};
@@ -84,14 +84,15 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
 /// The first row of a flow that reads as the beginning of a connection: SYN without ACK, and options
 /// that begin with MSS.
 fn opening(draft: &Draft<'_>, flow: usize) -> Option<usize> {
-    let evidence = draft.evidence;
+    let (evidence, noise) = (draft.evidence, draft.noise);
     let column = evidence.cells().layout().column_of(tcp::OPTIONS)?;
     draft.flows[flow].rows.iter().copied().find(|row| {
-        let options = evidence.read_columns(*row, column, 16);
-        let wrong = ((options.value ^ OPENING_OPTIONS) & options.known).count_ones();
-        evidence.read(*row, tcp::SYN).value == 1
-            && evidence.read(*row, tcp::ACK).value == 0
-            && wrong + options.missing() <= 2
+        let cost = |syn, options| {
+            evidence.cost(noise, *row, tcp::SYN, syn)
+                + evidence.cost(noise, *row, tcp::ACK, 1 - syn)
+                + evidence.cost_columns(noise, *row, column, 16, options)
+        };
+        cost(0, OTHER_OPTIONS) - cost(1, OPENING_OPTIONS) > 2.5 * noise.bit_cost
     })
 }
 

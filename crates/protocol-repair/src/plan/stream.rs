@@ -5,10 +5,12 @@
 //! of real traffic: `-ln` of the shares that `examples/stream_statistics.rs` counts in captures of
 //! eleven services and of video (98,000 segments).
 
-use super::beam::Beam;
+use super::beam;
+use super::beam::{Beam, State as _};
+use crate::compile::lengths::headers;
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
-use nprint_codec::tcp;
+use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
 /// Furthest that real data lies from what is known of its stream. Units: bytes.
 pub(super) const REACH: u32 = 1 << 23;
@@ -64,6 +66,10 @@ pub(crate) struct Segment {
     pub(crate) payload: u32,
     /// Most bytes that it can have.
     pub(crate) most: u32,
+    /// The IP length field as it reads, its column, and what it says of an empty segment.
+    pub(crate) length: Reading,
+    pub(crate) length_column: usize,
+    pub(crate) empty: u32,
     /// A step of the handshake, or a reset without acknowledgement: its numbers follow from the
     /// others' whatever its own say.
     pub(crate) exact: bool,
@@ -92,8 +98,14 @@ pub(crate) fn segments(
     for &row in rows {
         let flag = |field| draft.value(row, field) == 1;
         let (syn, rst, ack) = (flag(tcp::SYN), flag(tcp::RST), flag(tcp::ACK));
-        let side = draft.rows[row].direction;
+        let facts = draft.rows[row];
+        let side = facts.direction;
         let (payload, most) = payload(row);
+        let (ip, extension, transport) = headers(draft, row);
+        let (length, ip) = match facts.stack.version {
+            IpVersion::V4 => (ipv4::TOTAL_LENGTH, ip),
+            IpVersion::V6 => (ipv6::PAYLOAD_LENGTH, 0),
+        };
         out.push(Segment {
             row,
             side,
@@ -103,6 +115,9 @@ pub(crate) fn segments(
             ack,
             payload,
             most,
+            length: draft.evidence.read(row, length),
+            length_column: draft.evidence.cells().layout().column_of(length).unwrap_or(0),
+            empty: ip + extension + transport,
             exact: syn || (rst && !ack) || (!shaken && answered && side == 0),
             seq: draft.evidence.read(row, tcp::SEQ),
             ack_number: draft.evidence.read(row, tcp::ACK_NUMBER),
@@ -159,9 +174,11 @@ struct State {
     ends: [u32; ENDS],
 }
 
-impl PartialEq for State {
-    fn eq(&self, other: &Self) -> bool {
-        (self.head, self.acked) == (other.head, other.acked)
+impl beam::State for State {
+    type Key = (u32, u32);
+
+    fn key(&self) -> (u32, u32) {
+        (self.head, self.acked)
     }
 }
 
@@ -247,8 +264,11 @@ pub(crate) fn lay_out(
                 let (row, reading) = (segment.row, segment.ack_number);
                 draft.evidence.cost_of(noise, row, columns[1], reading, value).min(SILENT)
             };
-            beam.step(|state, offer| {
-                offer(cost(state.head), State { acked: state.head, ..*state }, None);
+            beam.step(|state, offers| {
+                let mut offer = |cost: f32, acked: u32| {
+                    offers.add(cost, (state.head, acked), || State { acked, ..*state }, None);
+                };
+                offer(cost(state.head), state.head);
                 if segment.exact {
                     return;
                 }
@@ -256,7 +276,7 @@ pub(crate) fn lay_out(
                 for acked in before {
                     let sent = distance(acked, state.head) > 0;
                     if sent && distance(state.acked, acked) >= 0 {
-                        offer(LAGGING + cost(acked), State { acked, ..*state }, None);
+                        offer(LAGGING + cost(acked), acked);
                     }
                 }
             });
@@ -269,23 +289,37 @@ pub(crate) fn lay_out(
             noise.map_or(0.0, |noise| of(noise).min(SILENT))
         };
         if segment.exact || noise.is_none() {
-            beam.step(|state, offer| {
+            beam.step(|state, offers| {
                 let seq = if segment.syn { state.first } else { state.head };
                 let payload = segment.payload;
                 let after = if segment.rst { *state } else { state.after(seq, payload + control) };
-                offer(cost(seq), after, Some(Placed { seq, payload, head: after.head }));
+                let placed = Placed { seq, payload, head: after.head };
+                offers.add(cost(seq), after.key(), || after, Some(placed));
             });
             continue;
         }
         let candidates = Candidates::of(segments, index, lengths);
-        beam.step(|state, offer| {
+        beam.step(|state, offers| {
             let mut place = |seq: u32| {
                 let told = cost(seq);
+                if !offers.within(told) {
+                    return;
+                }
                 candidates.offer(seq, |payload, price| {
+                    if !offers.within(told + price) {
+                        return;
+                    }
                     let price = told + price + state.price(segment, seq, payload);
-                    let space = payload + control;
-                    let after = if segment.rst { *state } else { state.after(seq, space) };
-                    offer(price, after, Some(Placed { seq, payload, head: after.head }));
+                    let space = if segment.rst { 0 } else { payload + control };
+                    let end = seq.wrapping_add(space);
+                    let head = if distance(state.head, end) > 0 && !segment.rst {
+                        end
+                    } else {
+                        state.head
+                    };
+                    let after = || if segment.rst { *state } else { state.after(seq, space) };
+                    let placed = Placed { seq, payload, head };
+                    offers.add(price, (head, state.acked), after, Some(placed));
                 });
             };
             place(state.head);

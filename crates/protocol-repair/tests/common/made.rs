@@ -87,7 +87,7 @@ impl Maker {
         self.summed(side, 17, 6, body)
     }
 
-    fn tcp(&mut self, segment: &Tcp) {
+    fn tcp(&mut self, segment: &Tcp<'_>) {
         let Tcp { side, ports, seq, ack, flags, window, options, length } = segment;
         let mut body = [ports[*side], ports[1 - side]].map(u16::to_be_bytes).concat();
         body.extend([*seq, *ack].map(u32::to_be_bytes).concat());
