@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|c| Ok(encode(&read_capture(c)?, &Layout::reference(), RowPolicy::EveryIpPacket)))
         .collect::<nprint_codec::Result<_>>()?;
     let mut cells = TernaryMatrix::new(Layout::reference());
-    for row in sources.iter().cycle().flat_map(|s| s.iter()).take(rows) {
+    for row in sources.iter().cycle().flat_map(TernaryMatrix::iter).take(rows) {
         cells.push_vacant().set_words(row.present_words(), row.value_words());
     }
     let mut random = ChaCha8Rng::seed_from_u64(1);

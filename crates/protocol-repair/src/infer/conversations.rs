@@ -62,9 +62,9 @@ impl Conversations {
         for (pair, members) in pairs.iter().filter(|(_, members)| members.len() > 1) {
             found.offer(ends, *pair, members, evidence);
         }
-        for row in 0..ends.len() {
+        for (row, ends) in ends.iter().enumerate() {
             if found.of_row[row] == usize::MAX {
-                found.place(&ends[row], row, evidence);
+                found.place(ends, row, evidence);
             }
         }
         found

@@ -5,37 +5,40 @@
 //! capture with a conversation a packet does not exist, so such rows are read as one
 //! conversation, whose ports are the vote of all rows, each bit by its confidence.
 
+use super::conversations::Conversations;
+use super::ends::Ends;
 use crate::draft::Draft;
 use nprint_codec::Field;
+use std::collections::HashMap;
 
 /// Fewer rows may well be as many conversations (DNS).
 const FEWEST_ROWS: usize = 64;
+/// Contradicted bits of ports that are no noise, as a multiple of those that noise makes.
+const BEYOND_NOISE: f64 = 3.0;
 /// How far apart two rows of a short conversation stand.
 const NEIGHBOURS: usize = 8;
 /// Rounds of voting and taking sides.
 const ROUNDS: usize = 4;
 
-/// Whether the port pairs of `rows` rows of uncertain evidence are too many to be conversations.
+/// Whether rows of uncertain evidence have no conversations: their ports contradict those that
+/// were found far more than the noise explains, or nearly every row is one of its own.
 ///
 /// Where there really are many conversations (DNS), a row stands next to another one of its own; a
-/// pair that is drawn anew comes back anywhere. `pairs` are the pairs that were read in full, with
-/// the places of their rows in `rows`.
-pub(crate) fn is_crowd(
-    draft: &Draft<'_>,
-    pairs: &[([u16; 2], Vec<usize>)],
-    rows: &[usize],
-) -> bool {
-    let (places, rows) = (rows, rows.len());
-    let read: usize = pairs.iter().map(|(_, members)| members.len()).sum();
-    if draft.evidence.is_certain() || rows < FEWEST_ROWS || 4 * (pairs.len() + rows - read) <= rows
-    {
+/// pair that is drawn anew comes back anywhere.
+pub(super) fn is_crowd(draft: &Draft<'_>, ends: &[Ends], found: &Conversations) -> bool {
+    if draft.evidence.is_certain() || ends.len() < FEWEST_ROWS {
         return false;
     }
-    let close = |members: &[usize]| {
-        members.windows(2).filter(|w| places[w[1]] - places[w[0]] <= NEIGHBOURS).count()
-    };
-    let accompanied: usize = pairs.iter().map(|(_, members)| close(members)).sum();
-    8 * accompanied < rows
+    let mut last: HashMap<usize, usize> = HashMap::new();
+    let (mut accompanied, mut contradicted) = (0, 0);
+    for (conversation, ends) in found.of_row.iter().zip(ends) {
+        let before = last.insert(*conversation, ends.row);
+        accompanied += usize::from(before.is_some_and(|b| ends.row - b <= NEIGHBOURS));
+        contradicted += ends.contradicted(found.all[*conversation].ports);
+    }
+    let rows = ends.len();
+    let explained = rows as f64 * (BEYOND_NOISE * 32.0 * draft.noise.rate + 0.25);
+    f64::from(contradicted) > explained || (4 * last.len() > rows && 8 * accompanied < rows)
 }
 
 /// The port pair that the rows vote for, and each row's direction: 0 from the first port to the

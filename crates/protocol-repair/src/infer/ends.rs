@@ -24,6 +24,17 @@ impl Ends {
         self.readings.iter().map(|r| r.missing()).sum()
     }
 
+    /// Number of known bits that contradict a pair of ports, the better way round.
+    pub(super) fn contradicted(&self, ports: [u16; 2]) -> u32 {
+        let wrong = |reading: &Reading, port: u16| {
+            ((reading.value ^ u32::from(port)) & reading.known).count_ones()
+        };
+        let [source, destination] = &self.readings;
+        let along = wrong(source, ports[0]) + wrong(destination, ports[1]);
+        let back = wrong(source, ports[1]) + wrong(destination, ports[0]);
+        along.min(back)
+    }
+
     /// Both ports, unknown bits as 0.
     pub(super) fn ports(&self) -> [u16; 2] {
         self.readings.map(|r| r.value as u16)

@@ -28,18 +28,19 @@ pub(super) fn by_ports(draft: &mut Draft<'_>, version: IpVersion, transport: Tra
     let evidence = PortEvidence::new(draft, transport, draft.noise);
     let ends: Vec<Ends> = rows.iter().map(|row| evidence.read(*row)).collect();
     let pairs = exact_pairs(&ends);
-    if crowd::is_crowd(draft, &pairs, &rows) {
-        one_conversation(draft, &rows, transport);
-        return;
-    }
     let noise = port_noise(draft, &pairs, &rows);
     let named: usize = pairs.iter().map(|(_, members)| members.len()).sum();
     let evidence = PortEvidence::new(draft, transport, noise);
-    let (ports, of_row) = if noise.is_clean() && draft.evidence.is_certain() && named == rows.len()
-    {
+    let clean = noise.is_clean() && draft.evidence.is_certain() && named == rows.len();
+    let (ports, of_row) = if clean {
         as_named(&ends, &pairs)
     } else {
-        most_likely(draft, &ends, &pairs, evidence, version)
+        let conversations = Conversations::find(&ends, &pairs, &evidence);
+        if crowd::is_crowd(draft, &ends, &conversations) {
+            one_conversation(draft, &rows, transport);
+            return;
+        }
+        most_likely(draft, &ends, conversations, evidence, version)
     };
     let mut members = vec![Vec::new(); ports.len()];
     for (index, role) in of_row.iter().enumerate() {
@@ -83,11 +84,10 @@ fn as_named(ends: &[Ends], pairs: &[([u16; 2], Vec<usize>)]) -> (Vec<[u16; 2]>, 
 fn most_likely(
     draft: &Draft<'_>,
     ends: &[Ends],
-    pairs: &[([u16; 2], Vec<usize>)],
+    mut conversations: Conversations,
     evidence: PortEvidence<'_>,
     version: IpVersion,
 ) -> (Vec<[u16; 2]>, Vec<usize>) {
-    let mut conversations = Conversations::find(ends, pairs, &evidence);
     let of_row = initiator::sides(draft, ends, &conversations, &evidence);
     let mut roles = Roles::new(draft, ends, evidence, version, of_row);
     client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);

@@ -72,6 +72,8 @@ fn sorted<'a>(steps: impl Iterator<Item = &'a Step>) -> [Vec<u16>; CONTEXTS] {
     for step in steps {
         levels[usize::from(step.context)].push(step.level);
     }
-    levels.iter_mut().for_each(|l| l.sort_unstable());
+    for levels in &mut levels {
+        levels.sort_unstable();
+    }
     levels
 }
