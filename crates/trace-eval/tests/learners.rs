@@ -11,7 +11,7 @@ use trace_eval::classify::{
 };
 use trace_eval::distance::Planes;
 use trace_eval::report::Scenario;
-use trace_eval::{Classifier, Error, EvalConfig, Sample, evaluate};
+use trace_eval::{Classifier, Error, EvalConfig, Sample, View, evaluate};
 
 type Predictions = Result<Vec<usize>, Error>;
 
@@ -191,10 +191,10 @@ fn traces_of_different_lengths_are_padded() {
 #[test]
 fn every_scenario_and_learner_has_a_value_or_a_note() {
     let config = EvalConfig {
-        rows: 24,
-        runs: 2,
-        splits: 2,
-        trees: 8,
+        rows: 12,
+        runs: 1,
+        splits: 1,
+        trees: 5,
         floor_splits: 2,
         permutations: 9,
         classifiers: vec![
@@ -204,6 +204,7 @@ fn every_scenario_and_learner_has_a_value_or_a_note() {
             Classifier::Boosting,
             Classifier::Nearest,
         ],
+        views: vec![View::Bits, View::Sequence],
         ..EvalConfig::default()
     };
     let rows_of = |real: &[Sample], synthetic: &[Sample]| {

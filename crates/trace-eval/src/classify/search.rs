@@ -276,7 +276,7 @@ impl<'a> NodeCounter<'a> {
             any |= plane & mask;
             missing |= !plane & mask;
         }
-        (any != 0) & (missing != 0)
+        any != 0 && missing != 0
     }
 
     /// Class counts of the upper side.
