@@ -93,7 +93,7 @@ pub struct EvalConfig {
     /// Views.
     pub views: Vec<View>,
     /// The longer tests of utility: mixing curves, class balancing, importances. Off by default: they
-    /// cost several times what everything else does together.
+    /// cost one and a half to three times what everything else does together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub study: Option<StudyConfig>,
     /// Seed of everything random.

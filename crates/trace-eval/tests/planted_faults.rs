@@ -345,7 +345,7 @@ fn reference_points_of_every_metric_are_ordered_on_real_captures() {
             Some(Order::FloorFirst) => floor < class && floor < random,
             Some(Order::FloorBeforeClass) => floor < class,
             Some(Order::FloorBeforeRandom) => floor < random,
-            Some(Order::Nothing) => [floor, class, random] == [0.0; 3],
+            Some(Order::Nothing) => [floor, class, random].iter().all(|v| v.abs() < 1e-12),
             Some(Order::Free) => true,
         };
         let why = other.map_or("", |o| o.2);

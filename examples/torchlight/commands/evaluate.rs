@@ -47,7 +47,7 @@ pub struct Evaluate {
     /// Runs of every classifier
     #[arg(long, default_value_t = EvalConfig::default().runs)]
     runs: usize,
-    /// Longer tests too: mixing curves, class balancing, importances (about four times the time)
+    /// Longer tests too: mixing curves, class balancing, importances (two to four times the time)
     #[arg(long)]
     study: bool,
     /// Title of the page
