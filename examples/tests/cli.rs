@@ -256,6 +256,12 @@ fn encode_takes_folders_and_devices() {
         assert_eq!(code(&torchlight(folder.path(), &words)), 0);
         assert!(!Path::new("/dev/null").is_file());
     }
+    #[cfg(unix)]
+    for words in ["decode rows/a.csv -o /dev/null", "nprint -N rows/a.csv -W /dev/null"] {
+        let words: Vec<&str> = words.split(' ').collect();
+        assert_eq!(code(&torchlight(folder.path(), &words)), 0);
+        assert!(!Path::new("/dev/null").is_file());
+    }
     // An array on a pipe is the one in a file.
     let words = ["encode", "captures/a.pcap", "--format", "npy"];
     let piped = torchlight(folder.path(), &words).stdout;

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use torchlight::capture_files;
-use torchlight::nprint_codec::{CaptureReader, Trace, read_capture_from};
+use torchlight::nprint_codec::{
+    CaptureFormat, CaptureReader, CaptureWriter, LinkType, Trace, read_capture_from,
+    write_capture_with,
+};
 
 use crate::summary::Common;
 
@@ -65,6 +68,24 @@ pub fn fill_seekable<T>(
     whole.rewind()?;
     fill(output, |out| Ok(io::copy(&mut whole, out)?))?;
     Ok(done)
+}
+
+/// Lets `write` fill a capture in the format that the output's name asks for.
+pub fn fill_capture<T>(
+    output: &Path,
+    link_type: LinkType,
+    write: impl FnOnce(&mut CaptureWriter<&mut dyn Write>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let format = CaptureFormat::of_path(output);
+    if !is_dash(output) && !is_special(output) {
+        return write_capture_with(output, link_type, format, write);
+    }
+    fill(output, |out| {
+        let mut capture = CaptureWriter::new(out, link_type, format)?;
+        let done = write(&mut capture)?;
+        capture.finish()?;
+        Ok(done)
+    })
 }
 
 /// A device is written to; a file is written beside its place and renamed, and there is none where

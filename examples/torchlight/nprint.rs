@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use torchlight::nprint_codec::{
-    CaptureFormat, CsvOptions, CsvReader, CsvWriter, Header, HeaderStatistics, HexReader, Layout,
-    NprintArgs, PacketFilter, RowDecoder, Selection, Selector, write_capture_with, write_hex_csv,
+    CsvOptions, CsvReader, CsvWriter, Header, HeaderStatistics, HexReader, Layout, NprintArgs,
+    PacketFilter, RowDecoder, Selection, Selector, write_hex_csv,
 };
 
 use crate::columns::NamePattern;
@@ -128,8 +128,7 @@ fn hexadecimal(args: &NprintArgs, csv: &Path, output: Option<&Path>) -> anyhow::
 fn reverse(csv: &Path, output: &Path) -> anyhow::Result<ExitCode> {
     let mut rows = CsvReader::new(files::open(csv)?, &files::shown(csv))?;
     let mut decoder = RowDecoder::new(rows.layout());
-    let (link_type, format) = (decoder.link_type(), CaptureFormat::of_path(output));
-    write_capture_with(output, link_type, format, |capture| {
+    files::fill_capture(output, decoder.link_type(), |capture| {
         while let Some(row) = rows.next_row()? {
             capture.write_row(&mut decoder, &row.row, row.time_ns)?;
         }

@@ -1,9 +1,10 @@
 //! Matrices to captures, bits taken as they are.
 //!
 //! Representation: the value plane is the header bytes, so a packet is one copy per run of
-//! columns; the *present* plane only says where a header ends. Bench: `decode/*`.
+//! columns, a word at a time; the *present* plane only says where a header ends, and what lies
+//! behind the headers is a number of zeros. Bench: `decode/*`, `decode_to_pcap/*`.
 
-use crate::matrix::planes::{copy_bytes, used_bytes};
+use crate::matrix::planes::{copy_run, used_bytes};
 use crate::{Header, Layout, LinkType, Row, Segment, TernaryMatrix, Trace, ipv4, ipv6};
 
 const ETHERNET_BYTES: usize = 14;
@@ -76,15 +77,12 @@ pub struct RowDecoder {
     vlan: HeaderBytes,
     /// In wire order, IP first.
     packet: [HeaderBytes; 6],
-    /// The row's value plane in column order, and [`COPY_BYTES`] more.
-    value: Vec<u8>,
-    /// Room for every header, and [`COPY_BYTES`] more.
+    /// Room for every header, and [`SPARE_BYTES`] more.
     bytes: Vec<u8>,
 }
 
-/// Runs of columns up to this length are copied as this many bytes: what is too much is
-/// overwritten by the next copy. All but payload have it. Units: bytes.
-const COPY_BYTES: usize = 64;
+/// Runs of columns are copied as whole words; the next copy overwrites what is too much.
+const SPARE_BYTES: usize = 8;
 
 impl RowDecoder {
     /// A decoder of rows of one layout.
@@ -103,8 +101,7 @@ impl RowDecoder {
             ethernet: of((Header::Ethernet, 0)),
             vlan,
             packet,
-            value: vec![0; 8 * layout.words() + COPY_BYTES],
-            bytes: vec![0; ETHERNET_BYTES + headers + COPY_BYTES],
+            bytes: vec![0; ETHERNET_BYTES + headers + SPARE_BYTES],
         }
     }
 
@@ -130,9 +127,8 @@ impl RowDecoder {
     /// The headers of a row's packet, and the number of zeros behind them; `None` where it has no
     /// packet.
     pub(crate) fn headers(&mut self, row: &Row<'_>) -> Option<(&[u8], usize)> {
-        let present = row.present_words();
-        copy_bytes(row.value_words(), &mut self.value);
-        let (value, out) = (&self.value[..], &mut self.bytes[..]);
+        let (present, value) = (row.present_words(), row.value_words());
+        let out = &mut self.bytes[..];
         let mut start = 0;
         let mut has_ethernet = false;
         if self.link_type == LinkType::Ethernet {
@@ -202,22 +198,18 @@ impl HeaderBytes {
     /// Writes the header up to its last byte that has a present cell to the start of `out`, and
     /// returns its length; what lies behind it is undefined.
     #[inline]
-    fn write(&self, present: &[u64], value: &[u8], out: &mut [u8]) -> usize {
+    fn write(&self, present: &[u64], value: &[u64], out: &mut [u8]) -> usize {
         let mut length = 0;
         for s in &self.segments {
             let used = used_bytes(present, s.column >> 3, s.length_bytes);
             if used == 0 {
                 continue;
             }
-            let (from, at) = (s.column >> 3, s.header_offset_bytes);
+            let at = s.header_offset_bytes;
             if at > length {
                 out[length..at].fill(0);
             }
-            let (value, out) = (&value[from..], &mut out[at..]);
-            match (value.first_chunk::<COPY_BYTES>(), out.first_chunk_mut::<COPY_BYTES>()) {
-                (Some(value), Some(out)) if used <= COPY_BYTES => *out = *value,
-                _ => out[..used].copy_from_slice(&value[..used]),
-            }
+            copy_run(value, s.column >> 3, used, &mut out[at..]);
             length = at + used;
         }
         let completed = self.completed.get(length).copied().unwrap_or(length);

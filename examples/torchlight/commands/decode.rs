@@ -9,13 +9,13 @@ use clap::{Args, ValueEnum};
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use torchlight::nprint_codec::{
-    CaptureFormat, CaptureWriter, CsvReader, Layout, LinkType, NpyReader, Packet, Row, RowDecoder,
-    TernaryMatrix, dissect, write_capture_with,
+    CaptureWriter, CsvReader, Layout, LinkType, NpyReader, Packet, Row, RowDecoder, TernaryMatrix,
+    dissect,
 };
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant};
 use torchlight::{Problem, stem};
 
-use crate::files::{self, is_dash, is_special, output_of, shown};
+use crate::files::{self, is_dash, output_of, shown};
 use crate::summary::{Common, Summary};
 
 /// `torchlight decode`.
@@ -73,16 +73,7 @@ impl Decode {
     fn one(&self, path: &Path, output: &Path, seed: u64) -> anyhow::Result<usize> {
         let rows = Rows::open(path)?;
         let mut packets = Packets::of(&rows, self.payload, seed);
-        let link_type = packets.decoder.link_type();
-        let format = CaptureFormat::of_path(output);
-        if is_dash(output) || is_special(output) {
-            return files::fill(output, |out| {
-                let mut capture = CaptureWriter::new(out, link_type, format)?;
-                rows.each(|row, time_ns| packets.write(&mut capture, row, time_ns))?;
-                Ok(capture.finish()?)
-            });
-        }
-        write_capture_with(output, link_type, format, |capture| {
+        files::fill_capture(output, packets.decoder.link_type(), |capture| {
             rows.each(|row, time_ns| packets.write(capture, row, time_ns))?;
             Ok(capture.packets())
         })

@@ -116,6 +116,19 @@ pub(crate) fn copy_bytes(plane: &[u64], out: &mut [u8]) {
     }
 }
 
+/// Copies bytes `at..at + length` to the start of `out`, a word at a time: up to seven bytes behind
+/// them are overwritten, and `out` has room for those.
+#[inline]
+pub(crate) fn copy_run(plane: &[u64], at: usize, length: usize, out: &mut [u8]) {
+    let (first, shift) = (at >> 3, 8 * (at & 7) as u32);
+    let slots = out[..length.next_multiple_of(8)].as_chunks_mut::<8>().0;
+    for (slot, word) in slots.iter_mut().zip(first..) {
+        let next = plane.get(word + 1).copied().unwrap_or(0);
+        // Two shifts: one by 64 is none.
+        *slot = ((plane[word] << shift) | ((next >> 1) >> (63 - shift))).to_be_bytes();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +163,9 @@ mod tests {
             let mut out = [0; 40];
             copy_bytes(&ours, &mut out);
             prop_assert_eq!(out, row);
+            let mut out = [0; 48];
+            copy_run(&ours, at, bytes.len(), &mut out);
+            prop_assert_eq!(&out[..bytes.len()], &row[range.clone()]);
 
             set_bytes(&mut ours, at, bytes.len());
             row[range].fill(0xff);
