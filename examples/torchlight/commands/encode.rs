@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use torchlight::nprint_codec::{
-    CsvIndex, CsvOptions, Header, Layout, NpyForm, PacketFilter, RowPolicy, Selection, encode,
-    write_csv, write_npy,
+    CsvIndex, CsvOptions, Header, Layer, Layers, Layout, NpyForm, PacketFilter, RowPolicy,
+    Selection, Trace, encode, write_csv, write_npy,
 };
 use torchlight::trace_image::{Canvas, Palette, render};
 use torchlight::{Problem, stem};
@@ -26,9 +26,13 @@ pub struct Encode {
     /// File, or folder for several captures; `-` is standard output
     #[arg(short, long, default_value = "-")]
     output: PathBuf,
-    /// Columns: radiotap, wlan, eth, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
+    /// Columns: radiotap, wlan, eth, vlan, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
     #[arg(long, value_delimiter = ',', conflicts_with = "layout")]
     headers: Vec<String>,
+    /// Look through these, too: vlan-tags, mpls-labels, pppoe, ipv6-extensions, authentication,
+    /// fragments, icmpv6, tunnels, wireless-data, other-protocols
+    #[arg(long, value_delimiter = ',', value_name = "LAYER")]
+    layers: Vec<Layer>,
     /// A named layout
     #[arg(long, value_enum)]
     layout: Option<NamedLayout>,
@@ -70,7 +74,7 @@ enum Format {
     Csv,
     /// NumPy array, int8
     Npy,
-    /// Not there yet
+    /// Parquet table, one int8 column a bit (in builds with feature polars)
     Parquet,
     /// Trace image
     Png,
@@ -97,15 +101,16 @@ enum Time {
 impl Encode {
     /// Does it.
     pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
-        if self.format == Format::Parquet {
-            bail!("--format parquet is not there yet; csv, npy and png are");
+        if self.format == Format::Parquet && !cfg!(feature = "polars") {
+            bail!("--format parquet needs a build with feature polars; csv, npy and png do not");
         }
         let layout = self.columns()?;
         let options = self.options(&layout)?;
         let several = self.captures.len() > 1;
         let ending = match self.format {
-            Format::Csv | Format::Parquet => "csv",
+            Format::Csv => "csv",
             Format::Npy => "npy",
+            Format::Parquet => "parquet",
             Format::Png => "png",
         };
         let (mut problems, mut rows, mut done) = (Vec::new(), 0, 0);
@@ -154,7 +159,10 @@ impl Encode {
             let rows = write_csv(&mut bytes, &trace, layout, options)?;
             return Ok((bytes, rows));
         }
-        let matrix = encode(&trace, layout, RowPolicy::EveryIpPacket);
+        if self.format == Format::Parquet {
+            return parquet(&trace, layout, options);
+        }
+        let matrix = encode(&trace, layout, options.policy);
         let bytes = if self.format == Format::Npy {
             let mut bytes = Vec::new();
             write_npy(&mut bytes, &matrix, NpyForm::Cells)?;
@@ -166,6 +174,18 @@ impl Encode {
         Ok((bytes, matrix.rows()))
     }
 
+    /// CSV has nPrint's rows, the other forms every IP packet; `--layers` adds to either.
+    fn policy(&self) -> RowPolicy {
+        let policy = match self.format {
+            Format::Csv => RowPolicy::NPrint,
+            Format::Npy | Format::Parquet | Format::Png => RowPolicy::EveryIpPacket,
+        };
+        if self.layers.is_empty() {
+            return policy;
+        }
+        RowPolicy::Through(self.layers.iter().copied().fold(policy.layers(), Layers::with))
+    }
+
     fn columns(&self) -> anyhow::Result<Arc<Layout>> {
         if self.headers.is_empty() {
             return Ok(Layout::reference());
@@ -174,6 +194,7 @@ impl Encode {
         for name in &self.headers {
             match name.as_str() {
                 "eth" => headers.push(Header::Ethernet),
+                "vlan" => headers.push(Header::Vlan),
                 "ipv4" => headers.push(Header::Ipv4),
                 "ipv6" => headers.push(Header::Ipv6),
                 "tcp" => headers.push(Header::Tcp),
@@ -206,6 +227,7 @@ impl Encode {
             relative_time: self.time == Some(Time::Relative),
             absolute_time: self.time == Some(Time::Absolute),
             fill: self.fill,
+            policy: self.policy(),
             ..CsvOptions::default()
         };
         if self.drop.is_none() && self.keep.is_none() {
@@ -223,4 +245,22 @@ impl Encode {
                 || keep.as_ref().is_some_and(|keep| !keep.matches(name))
         }))
     }
+}
+
+#[cfg(feature = "polars")]
+fn parquet(
+    trace: &Trace,
+    layout: &Arc<Layout>,
+    options: &CsvOptions,
+) -> anyhow::Result<(Vec<u8>, usize)> {
+    use torchlight::nprint_codec::{CsvTable, write_parquet};
+    let table = CsvTable::of_trace(trace, layout, options);
+    let mut bytes = Vec::new();
+    write_parquet(&mut bytes, &table)?;
+    Ok((bytes, table.matrix.rows()))
+}
+
+#[cfg(not(feature = "polars"))]
+fn parquet(_: &Trace, _: &Arc<Layout>, _: &CsvOptions) -> anyhow::Result<(Vec<u8>, usize)> {
+    bail!("this build has no feature polars")
 }
