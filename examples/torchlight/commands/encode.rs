@@ -9,8 +9,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use torchlight::nprint_codec::{
-    CaptureReader, CsvIndex, CsvOptions, CsvWriter, FlowKey, Header, Layout, Losses, NpyForm,
-    NpyWriter, PacketFilter, RowEncoder, RowPolicy, Selection, Selector, encode,
+    CaptureReader, CsvIndex, CsvOptions, CsvWriter, FlowKey, Header, Layer, Layers, Layout, Losses,
+    NpyForm, NpyWriter, PacketFilter, RowEncoder, RowPolicy, Selection, Selector, Trace, encode,
 };
 use torchlight::trace_image::{Canvas, Palette, render};
 use torchlight::{Problem, stem};
@@ -30,9 +30,13 @@ pub struct Encode {
     /// File, or folder for several captures; `-` is standard output
     #[arg(short, long, default_value = "-")]
     output: PathBuf,
-    /// Columns: radiotap, wlan, eth, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
+    /// Columns: radiotap, wlan, eth, vlan, ipv4, ipv6, tcp, udp, icmp, payload=N, in any order
     #[arg(long, value_delimiter = ',', conflicts_with = "layout")]
     headers: Vec<String>,
+    /// Look through these, too: vlan-tags, mpls-labels, pppoe, ipv6-extensions, authentication,
+    /// fragments, icmpv6, tunnels, wireless-data, other-protocols
+    #[arg(long, value_delimiter = ',', value_name = "LAYER")]
+    layers: Vec<Layer>,
     /// A named layout
     #[arg(long, value_enum)]
     layout: Option<NamedLayout>,
@@ -90,7 +94,7 @@ enum Format {
     Csv,
     /// NumPy array, int8
     Npy,
-    /// Not there yet
+    /// Parquet table, one int8 column a bit (in builds with feature polars)
     Parquet,
     /// Trace image
     Png,
@@ -117,16 +121,17 @@ enum Time {
 impl Encode {
     /// Does it.
     pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
-        if self.format == Format::Parquet {
-            bail!("--format parquet is not there yet; csv, npy and png are");
+        if self.format == Format::Parquet && !cfg!(feature = "polars") {
+            bail!("--format parquet needs a build with feature polars; csv, npy and png do not");
         }
         let layout = self.columns()?;
         let options = self.options(&layout)?;
         let captures = files::captures(&self.captures)?;
         let several = captures.len() > 1 || self.captures.iter().any(|path| path.is_dir());
         let ending = match self.format {
-            Format::Csv | Format::Parquet => "csv",
+            Format::Csv => "csv",
             Format::Npy => "npy",
+            Format::Parquet => "parquet",
             Format::Png => "png",
         };
         let mut outputs = BTreeSet::new();
@@ -188,7 +193,7 @@ impl Encode {
                 Ok(csv.finish()?)
             })?,
             Format::Npy => files::fill_seekable(output, |file| {
-                let mut encoder = RowEncoder::new(layout, RowPolicy::EveryIpPacket);
+                let mut encoder = RowEncoder::new(layout, options.policy);
                 let mut npy = NpyWriter::new(file, layout, NpyForm::Cells)?;
                 while let Some(captured) = packets.next_selected(&mut selector)? {
                     if let Some(row) = encoder.encode(captured.link_type, captured.packet.bytes) {
@@ -197,7 +202,7 @@ impl Encode {
                 }
                 Ok(npy.finish()?)
             })?,
-            Format::Parquet | Format::Png => self.whole(&mut packets, output, layout)?,
+            Format::Parquet | Format::Png => self.whole(&mut packets, output, layout, options)?,
         };
         let lost = packets.losses().filter(|losses| losses.damaged_places > 0).map(describe);
         Ok(Encoded { rows, lost })
@@ -209,16 +214,23 @@ impl Encode {
         packets: &mut CaptureReader<Box<dyn Read>>,
         output: &Path,
         layout: &Arc<Layout>,
+        options: &CsvOptions,
     ) -> anyhow::Result<usize> {
         let (trace, damage) = packets.read_selected(&self.selection());
         if let Some(damage) = damage {
             return Err(damage.into());
         }
-        let matrix = encode(&trace, layout, RowPolicy::EveryIpPacket);
-        let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
-        let bytes = render(&matrix, &Palette::default(), &canvas)?.to_png()?;
+        let (bytes, rows) = match self.format {
+            Format::Parquet => parquet(&trace, layout, options)?,
+            _ => {
+                let matrix = encode(&trace, layout, options.policy);
+                let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
+                let image = render(&matrix, &Palette::default(), &canvas)?;
+                (image.to_png()?, matrix.rows())
+            }
+        };
         files::fill(output, |out| Ok(out.write_all(&bytes)?))?;
-        Ok(matrix.rows())
+        Ok(rows)
     }
 
     fn selection(&self) -> Selection {
@@ -232,6 +244,18 @@ impl Encode {
         }
     }
 
+    /// CSV has nPrint's rows, the other forms every IP packet; `--layers` adds to either.
+    fn policy(&self) -> RowPolicy {
+        let policy = match self.format {
+            Format::Csv => RowPolicy::NPrint,
+            Format::Npy | Format::Parquet | Format::Png => RowPolicy::EveryIpPacket,
+        };
+        if self.layers.is_empty() {
+            return policy;
+        }
+        RowPolicy::Through(self.layers.iter().copied().fold(policy.layers(), Layers::with))
+    }
+
     fn columns(&self) -> anyhow::Result<Arc<Layout>> {
         if self.headers.is_empty() {
             return Ok(Layout::reference());
@@ -240,6 +264,7 @@ impl Encode {
         for name in &self.headers {
             match name.as_str() {
                 "eth" => headers.push(Header::Ethernet),
+                "vlan" => headers.push(Header::Vlan),
                 "ipv4" => headers.push(Header::Ipv4),
                 "ipv6" => headers.push(Header::Ipv6),
                 "tcp" => headers.push(Header::Tcp),
@@ -272,6 +297,7 @@ impl Encode {
             relative_time: self.time == Some(Time::Relative),
             absolute_time: self.time == Some(Time::Absolute),
             fill: self.fill,
+            policy: self.policy(),
             ..CsvOptions::default()
         };
         if self.drop.is_none() && self.keep.is_none() {
@@ -304,4 +330,22 @@ fn describe(losses: &Losses) -> String {
         "damaged in {} places, {} bytes passed over; first: {first}",
         losses.damaged_places, losses.skipped_bytes
     )
+}
+
+#[cfg(feature = "polars")]
+fn parquet(
+    trace: &Trace,
+    layout: &Arc<Layout>,
+    options: &CsvOptions,
+) -> anyhow::Result<(Vec<u8>, usize)> {
+    use torchlight::nprint_codec::{CsvTable, write_parquet};
+    let table = CsvTable::of_trace(trace, layout, options);
+    let mut bytes = Vec::new();
+    write_parquet(&mut bytes, &table)?;
+    Ok((bytes, table.matrix.rows()))
+}
+
+#[cfg(not(feature = "polars"))]
+fn parquet(_: &Trace, _: &Arc<Layout>, _: &CsvOptions) -> anyhow::Result<(Vec<u8>, usize)> {
+    bail!("this build has no feature polars")
 }
