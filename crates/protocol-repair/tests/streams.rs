@@ -117,7 +117,7 @@ fn made_captures_have_no_faults() {
 
 #[test]
 fn streams_of_disturbed_captures_have_no_faults() {
-    let real = captures().into_iter().map(|(name, trace)| (name, trace));
+    let real = captures().into_iter();
     let made = made::captures().into_iter().map(|(name, trace)| (name.to_owned(), trace));
     for (index, (name, source)) in real.chain(made).enumerate() {
         for rate in [0.005, 0.02, 0.05, 0.1] {
