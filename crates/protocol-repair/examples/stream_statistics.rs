@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 struct Counts(BTreeMap<(&'static str, String), u64>);
 
 impl Counts {
-    fn add(&mut self, table: &'static str, event: impl ToString) {
-        *self.0.entry((table, event.to_string())).or_default() += 1;
+    fn add(&mut self, table: &'static str, event: &str) {
+        *self.0.entry((table, event.to_owned())).or_default() += 1;
     }
 }
 
@@ -126,7 +126,7 @@ fn segment(
         } else {
             "behind".to_owned()
         };
-        counts.add("sequence", format!("{kind} {place}"));
+        counts.add("sequence", &format!("{kind} {place}"));
         if length > 0
             && let (Some(acked), true) = (peer.acked, ahead < 0)
         {
@@ -137,7 +137,7 @@ fn segment(
             let edge = acked.wrapping_add(window << peer.scale.unwrap_or(0).min(14));
             let beyond = distance(edge, seq.wrapping_add(length)) > 0;
             let known = if peer.scale.is_some() { "scale known" } else { "scale unknown" };
-            counts.add("window", format!("{known} {}", if beyond { "beyond" } else { "within" }));
+            counts.add("window", &format!("{known} {}", if beyond { "beyond" } else { "within" }));
         }
     }
     if has_ack && let Some(sent) = peer.next {
@@ -160,7 +160,7 @@ fn segment(
         } else {
             "not an end".to_owned()
         };
-        counts.add("ack", name);
+        counts.add("ack", &name);
     }
     if has_ack {
         side.acked = Some(side.acked.map_or(ack, |l| if distance(l, ack) > 0 { ack } else { l }));

@@ -194,9 +194,8 @@ pub(crate) fn fewest_tcp(port: u16) -> usize {
     match port {
         443 | 853 | 8443 | 465 | 993 | 995 | 8883 => 6,
         53 => 14,
-        1883 => 5,
         22 => 16,
-        25 | 587 => 2,
+        25 | 587 | 1883 => 2,
         _ => 1,
     }
 }
@@ -238,6 +237,11 @@ pub(crate) fn tcp(
                 out.extend(dns(place, message));
             }
         }
+        // MQTT 3.1.1: PINGREQ or PINGRESP; PUBACK.
+        1883 if length == 2 => out.extend([if place.answer { 0xd0 } else { 0xc0 }, 0]),
+        1883 if length == 4 => out.extend([0x40, 2, (index >> 8) as u8, index as u8 | 1]),
+        // MQTT 5: DISCONNECT with its reason.
+        1883 if length == 3 => out.extend([0xe0, 1, 0]),
         // MQTT 3.1.1: PUBLISH with quality 0 and topic "t".
         1883 => {
             let digits = match length {

@@ -67,7 +67,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, rows: &[usize]) {
         }
         let mut bytes = draft.cells.row(row).bytes(tcp::OPTIONS);
         let Some(blocks) = sack_range(&bytes) else { continue };
-        if trusted && bytes[blocks.clone()].as_chunks::<8>().0.iter().all(|b| is_possible(b, ack)) {
+        if trusted && bytes[blocks.clone()].as_chunks::<8>().0.iter().all(|b| is_possible(*b, ack))
+        {
             continue;
         }
         let (option, end) = (blocks.start - 2, blocks.end);
@@ -87,7 +88,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, rows: &[usize]) {
 }
 
 /// Whether a block is a range near `ack`: behind a hole, or received twice (RFC 2883).
-fn is_possible(block: &[u8; 8], ack: u32) -> bool {
+fn is_possible(block: [u8; 8], ack: u32) -> bool {
     let [left, right] = [0, 4]
         .map(|at| u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]));
     let length = right.wrapping_sub(left);

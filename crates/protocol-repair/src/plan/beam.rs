@@ -149,6 +149,6 @@ mod tests {
                 price(&path)
             })
             .fold(f32::MAX, f32::min);
-        assert_eq!(price(&found), best);
+        assert!((price(&found) - best).abs() < 1e-6, "{found:?}");
     }
 }

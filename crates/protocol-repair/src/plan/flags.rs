@@ -11,8 +11,8 @@
 use crate::draft::{Draft, Transport};
 use nprint_codec::{ipv4, ipv6, tcp};
 
-/// Nats for a handshake that is refused or never completed, in evidence that is not a clean
-/// capture: more than the flags of one packet weigh.
+/// Nats for a handshake that is refused or never completed, in evidence that is not a clean capture:
+/// 9 of 694 in real captures, as `examples/stream_statistics.rs` counts.
 const UNFINISHED: f32 = 4.35;
 /// Nats of a SYN between ports whose connection is still open: none of 694 in real captures, which
 /// makes one of 694 at most.
@@ -52,8 +52,10 @@ impl Event {
         matches!(self, Self::Syn | Self::SynAck)
     }
 
-    /// Nats: how rare the event is in real captures. The cost of one certain bit of a clean trace
-    /// is larger than any of them.
+    /// Nats: how rare the event is where it is legal. Of all segments 0.96 % are FIN, 0.7 % SYN, 0.7 %
+    /// SYN-ACK and 0.09 % RST (`examples/stream_statistics.rs`: 4.7, 5.0, 5.0 and 7.0 nats), but most
+    /// segments come where these are illegal: with 2 % of the cells turned, those costs get 1.2 % of
+    /// the flags wrong and these 0.9 %. The cost of one certain bit of a clean trace is larger than any.
     const fn prior(self) -> f32 {
         match self {
             Self::Ack => 0.0,

@@ -55,6 +55,7 @@ pub(super) fn filled(reading: Reading, near: u32) -> u32 {
 
 /// One row of a connection, as far as it is decided.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // The flags of the header are bits.
 pub(crate) struct Segment {
     pub(crate) row: usize,
     pub(crate) side: usize,
