@@ -49,7 +49,7 @@ pub fn curves(lines: &[Line], title: &str) -> String {
         );
         left = end + 14.0 + 5.2 * name.len() as f64;
     }
-    let _ = writeln!(svg, "<text x='{}' y='33'>— acceptance</text>", left);
+    let _ = writeln!(svg, "<text x='{left}' y='33'>— acceptance</text>");
     for (index, (name, allowed)) in PANELS.iter().enumerate() {
         let origin = [
             40.0 + (index % 4) as f64 * (PANEL[0] + GAP[0]),

@@ -9,7 +9,7 @@ const BUCKET_SHIFT: u32 = 4;
 
 /// Nats that a wrong cell costs, by confidence: the true share of wrong cells.
 fn costs(truth: &TernaryMatrix, soft: &SoftMatrix) -> Vec<f32> {
-    let mut wrong = vec![(1.0_f32, 2.0_f32); (256 >> BUCKET_SHIFT) + 1];
+    let mut wrong = [(1.0_f32, 2.0_f32); (256 >> BUCKET_SHIFT) + 1];
     for row in 0..truth.rows() {
         for column in 0..truth.columns() {
             let bucket = bucket(soft, row, column);
