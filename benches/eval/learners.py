@@ -1,9 +1,9 @@
 """Our learners beside scikit-learn's, on one matrix, interleaved, in CPU seconds.
 
     cargo build --release -p trace-eval --example learner_cost
-    python learners.py target/release/examples/learner_cost CAPTURES CATEGORY WORK_FOLDER [speed ROUNDS | accuracy SEEDS]
+    python learners.py target/release/examples/learner_cost CAPTURES CATEGORY WORK_FOLDER [speed ROUNDS | accuracy SEEDS] [PACKETS]
 
-The matrix is 342 captures x 1024 packets x 1088 columns; one thread each.
+The matrix is 342 captures x 1024 (or PACKETS) packets x 1088 columns; one thread each.
 
 `speed`: each round takes one stratified 4 : 1 split and fits each learner of scikit-learn and ours on it, scikit-learn's
 as they come (C order) and as they are fastest (Fortran order for trees, a precomputed Gram matrix for the SVM). CPU time
@@ -46,8 +46,9 @@ SECONDS, RIGHT = {}, {}
 def main():
     program, captures, category, folder = sys.argv[1:5]
     mode, count = sys.argv[5:7] if len(sys.argv) > 6 else ("speed", "3")
+    packets = sys.argv[7] if len(sys.argv) > 7 else "1024"
     path = os.path.join(folder, "X.npy")
-    ours = Program([program, captures, category, "342", "1024", path])
+    ours = Program([program, captures, category, "342", packets, path])
     x8 = np.load(path, mmap_mode="r")
     y = np.loadtxt(os.path.join(folder, "X.labels"), dtype=int)
     print(x8.shape, "classes", np.bincount(y).tolist(), ours.hello, flush=True)
