@@ -1,9 +1,9 @@
 """Our learners beside scikit-learn's, on one matrix, interleaved, in CPU seconds.
 
     cargo build --release -p trace-eval --example learner_cost
-    python learners.py target/release/examples/learner_cost CAPTURES CATEGORY WORK_FOLDER [speed ROUNDS | accuracy SEEDS]
+    python learners.py target/release/examples/learner_cost CAPTURES CATEGORY WORK_FOLDER [speed ROUNDS | accuracy SEEDS] [PACKETS]
 
-The matrix is 342 captures x 1024 packets x 1088 columns; one thread each.
+The matrix is 342 captures x 1024 (or PACKETS) packets x 1088 columns; one thread each.
 
 `speed`: each round takes one stratified 4 : 1 split and fits each learner of scikit-learn and ours on it, scikit-learn's
 as they come (C order) and as they are fastest (Fortran order for trees, a precomputed Gram matrix for the SVM). CPU time
@@ -15,7 +15,14 @@ minutes and 8 GB. Not run in CI.
 `accuracy`: 5-fold accuracy of each seed on the same folds, and the mean difference with its standard error. Constant
 columns are left out for scikit-learn's tree, and its SVM has a precomputed Gram matrix; neither changes what they learn.
 
-FIGURES
+One round on a busy 2-core machine, 302 captures and 40 varied copies, label resolution (529,102 live columns, 273,300
+distinct cuts), scikit-learn 1.9.1:
+
+              ours       as it comes        as it is fastest
+tree          0.220 s    28.7 s  130.6 x    14.5 s  66.0 x
+forest        0.226 s     5.4 s   23.7 x     4.1 s  18.3 x
+importances   0.227 s     8.2 s   36.3 x     6.4 s  28.0 x   (forest included)
+SVM           0.467 s    56.8 s  121.8 x     1.5 s   3.1 x   (matrix 0.309 s and Gram 0.155 s included)
 """
 
 import glob
@@ -39,8 +46,9 @@ SECONDS, RIGHT = {}, {}
 def main():
     program, captures, category, folder = sys.argv[1:5]
     mode, count = sys.argv[5:7] if len(sys.argv) > 6 else ("speed", "3")
+    packets = sys.argv[7] if len(sys.argv) > 7 else "1024"
     path = os.path.join(folder, "X.npy")
-    ours = Program([program, captures, category, "342", "1024", path])
+    ours = Program([program, captures, category, "342", packets, path])
     x8 = np.load(path, mmap_mode="r")
     y = np.loadtxt(os.path.join(folder, "X.labels"), dtype=int)
     print(x8.shape, "classes", np.bincount(y).tolist(), ours.hello, flush=True)

@@ -153,11 +153,11 @@ fn traces_of_different_lengths_are_padded() {
         .map(|m| {
             let mut out = capture(20, 0);
             for row in 0..20 {
-                match row < m.rows() {
-                    true => out
-                        .row_mut(row)
-                        .set_words(m.row(row).present_words(), m.row(row).value_words()),
-                    false => out.row_mut(row).clear(Header::Ipv4),
+                if row < m.rows() {
+                    let from = m.row(row);
+                    out.row_mut(row).set_words(from.present_words(), from.value_words());
+                } else {
+                    out.row_mut(row).clear(Header::Ipv4);
                 }
             }
             out
@@ -256,7 +256,9 @@ fn every_scenario_and_learner_has_a_value_or_a_note() {
 
     // One class everywhere.
     let mut one = few.clone();
-    one.iter_mut().for_each(|s| s.labels.set("service", "only"));
+    for s in &mut one {
+        s.labels.set("service", "only");
+    }
     let (counts, notes) = rows_of(&one, &children(&one));
     assert_eq!(counts, [0; 4]);
     assert!(notes.iter().any(|n| n.starts_with("service")), "{notes:?}");

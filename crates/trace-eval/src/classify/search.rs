@@ -427,7 +427,9 @@ mod tests {
     fn check(columns: usize, cells: &[i8], labels: &[usize], picks: &[usize], seed: u64) {
         let x = FeatureMatrix::from_planes(&Planes::from_cells(columns, cells).expect("ternary"));
         let mut weights = vec![0; labels.len()];
-        picks.iter().for_each(|s| weights[*s] += 1);
+        for s in picks {
+            weights[*s] += 1;
+        }
         let training = Training::by_class(&x, labels, picks);
         let found = training.columns();
         let draw = || Draw::new(columns, found.numbers.len(), ChaCha8Rng::seed_from_u64(seed));
