@@ -396,7 +396,9 @@ fn a_study_comes_with_the_report_where_it_is_asked_for() {
 
     // What the study had to leave out stands among the page's notes.
     let mut bare = children.clone();
-    bare.iter_mut().for_each(|child| child.labels = Labels::new());
+    for child in &mut bare {
+        child.labels = Labels::new();
+    }
     let left_out = evaluate(&real, &[], &bare, &config).expect("a report");
     assert!(to_html(&left_out, &Extras::default()).contains("no importances"));
 
