@@ -462,7 +462,8 @@ fn evaluate_takes_captures_from_anywhere() {
     let none = evaluate("a", "none", "nothing");
     assert_eq!(code(&none), 3);
     let said = text(&none.stderr);
-    assert!(said.contains("synthetic") && said.contains("empty"), "{said}");
+    assert!(said.contains("the synthetic set is empty"), "{said}");
+    assert!(said.contains("failed: notes.txt: "), "{said}");
     assert!(!at("nothing/report.html").exists());
     assert_eq!(code(&evaluate("a", "missing", "nothing")), 3);
 }

@@ -394,6 +394,14 @@ fn a_study_comes_with_the_report_where_it_is_asked_for() {
         assert!(table.columns.iter().all(|c| c.values.len() == table.rows()), "{}", table.name);
     }
 
+    // What the study had to leave out stands among the page's notes.
+    let mut bare = children.clone();
+    for child in &mut bare {
+        child.labels = Labels::new();
+    }
+    let left_out = evaluate(&real, &[], &bare, &config).expect("a report");
+    assert!(to_html(&left_out, &Extras::default()).contains("no importances"));
+
     let wrong = StudyConfig { mixing_shares: vec![2.0], ..brief };
     let wrong = EvalConfig { study: Some(wrong), ..quick() };
     let error = evaluate(&real, &[], &children, &wrong);

@@ -90,7 +90,10 @@ impl Evaluate {
             reports: None,
             facts: vec![("seed".to_owned(), common.seed().to_string())],
         };
-        let paths = write_report(&sources, &self.output, &mut monitor)?;
+        let paths = write_report(&sources, &self.output, &mut monitor).inspect_err(|_| {
+            // Why a set is empty stands among them.
+            monitor.problems().iter().for_each(|problem| eprintln!("failed: {problem}"));
+        })?;
         let page = paths.first().map(|path| path.display().to_string());
         Ok(Summary::of(real.len() + held_out.len() + synthetic.len())
             .fact("real", real.len())

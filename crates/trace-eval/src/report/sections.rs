@@ -410,7 +410,8 @@ pub(super) fn facts(r: &Report, extras: &Extras) -> String {
 }
 
 pub(super) fn notes(r: &Report) -> String {
-    let items: Vec<String> = r.notes.iter().map(|n| format!("<li>{}</li>", escape(n))).collect();
+    let all = r.notes.iter().chain(r.study.iter().flat_map(|s| &s.notes));
+    let items: Vec<String> = all.map(|n| format!("<li>{}</li>", escape(n))).collect();
     if items.is_empty() {
         "<p>Nothing was left out.</p>".to_owned()
     } else {
