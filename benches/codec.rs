@@ -5,6 +5,7 @@
 
 mod cpu_time;
 #[path = "../crates/nprint-codec/tests/twin/mod.rs"]
+#[allow(dead_code, reason = "the laws take more of the twins than the benches")]
 mod twin;
 
 use cpu_time::CpuTime;
