@@ -220,14 +220,12 @@ impl Encode {
         if let Some(damage) = damage {
             return Err(damage.into());
         }
-        let (bytes, rows) = match self.format {
-            Format::Parquet => parquet(&trace, layout, options)?,
-            _ => {
-                let matrix = encode(&trace, layout, options.policy);
-                let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
-                let image = render(&matrix, &Palette::default(), &canvas)?;
-                (image.to_png()?, matrix.rows())
-            }
+        let (bytes, rows) = if self.format == Format::Parquet {
+            parquet(&trace, layout, options)?
+        } else {
+            let matrix = encode(&trace, layout, options.policy);
+            let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
+            (render(&matrix, &Palette::default(), &canvas)?.to_png()?, matrix.rows())
         };
         files::fill(output, |out| Ok(out.write_all(&bytes)?))?;
         Ok(rows)
