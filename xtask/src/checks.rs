@@ -15,6 +15,15 @@ const BENCHES: [&str; 3] =
 /// The crates that reach libtorch through a feature, without it.
 const WITHOUT_FEATURES: [&str; 5] =
     ["--package", "controlnet-canny", "--package", "torchlight", "--no-default-features"];
+/// The crates that write tables, with what they need for Parquet: minutes to build, so apart from the rest.
+const TABLES: [&str; 6] = [
+    "--package",
+    "nprint-codec",
+    "--package",
+    "trace-eval",
+    "--features",
+    "nprint-codec/polars,trace-eval/polars",
+];
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
 /// Everything.
@@ -46,6 +55,7 @@ fn everything(root: &Path, steps: &mut Steps) -> Result<()> {
         "tests, all other packages",
         tests(root).args(["--workspace", "--no-fail-fast"]).args(rest),
     )?;
+    steps.command("tests, tables", tests(root).args(TABLES).args(["--lib", "--test", "tables"]))?;
     steps.command(
         "documentation",
         cargo(root)
