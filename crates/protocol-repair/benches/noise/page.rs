@@ -14,7 +14,7 @@ pub fn write(folder: &Path, parts: &[(&str, &Table)], all: &Table) -> Result<(),
     let mut page = format!(
         "# Repair of disturbed captures\n\nShare of packets, in percent, that repair gives back of \
          {} captures ({}), up to 1024 packets each. Made by\n\n```text\ncargo bench -p protocol-repair \
-         --bench noise -- --sample {} --docs docs FOLDER…\n```\n\nCaptures are drawn by a fixed seed, \
+         --bench noise -- --sample {} --docs ../../docs FOLDER…\n```\n\nCaptures are drawn by a fixed seed, \
          each folder with its natural share. Every cell is turned into one of its two other states \
          with the given probability, without any confidence; *in runs*: the same share of cells in \
          clusters of 1–4 rows by 8–32 columns, half of whose cells are wrong; *colour σ*: noise of \

@@ -21,8 +21,8 @@ const RATES: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
 const CURVES: [(&str, &str, &str); 4] = [
     ("bits as they are", "#999", ""),
     ("repaired", "#06c", ""),
-    ("best decoder with the truth's own field statistics", "#d60", "4 3"),
-    ("best decoder with the conversations known (ports)", "#293", "1 3"),
+    ("best, knowing the field statistics", "#d60", "4 3"),
+    ("best, knowing the conversations (ports)", "#293", "1 3"),
 ];
 /// A panel and what is around it. Units: pixels.
 const PANEL: [f64; 2] = [150.0, 120.0];
@@ -47,9 +47,9 @@ pub fn curves(lines: &[Line], title: &str) -> String {
              <text x='{}' y='33'>{name}</text>",
             end + 4.0
         );
-        left = end + 14.0 + 5.2 * name.len() as f64;
+        left = end + 14.0 + 4.8 * name.len() as f64;
     }
-    let _ = writeln!(svg, "<text x='{left}' y='33'>— acceptance</text>");
+    let _ = writeln!(svg, "<text x='{left}' y='33'>— goal</text>");
     for (index, (name, allowed)) in PANELS.iter().enumerate() {
         let origin = [
             40.0 + (index % 4) as f64 * (PANEL[0] + GAP[0]),
