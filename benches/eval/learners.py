@@ -23,6 +23,9 @@ tree          0.220 s    28.7 s  130.6 x    14.5 s  66.0 x
 forest        0.226 s     5.4 s   23.7 x     4.1 s  18.3 x
 importances   0.227 s     8.2 s   36.3 x     6.4 s  28.0 x   (forest included)
 SVM           0.467 s    56.8 s  121.8 x     1.5 s   3.1 x   (matrix 0.309 s and Gram 0.155 s included)
+
+Accuracy over 10 seeds on the same matrix, percent: tree 34.95 +- 2.30 beside 35.50 +- 2.27 (difference -0.56, standard error 0.68),
+forest 38.66 +- 1.81 beside 38.77 +- 2.77 (-0.11, 1.04), SVM 39.62 +- 1.78 beside 39.65 +- 1.82 (-0.03, 0.03).
 """
 
 import glob
