@@ -2,7 +2,7 @@
 
 use crate::config::RepairConfig;
 use crate::evidence::{Evidence, Noise};
-use nprint_codec::{Field, IpVersion, TernaryMatrix};
+use nprint_codec::{Field, IpVersion, TernaryMatrix, ipv4, ipv6};
 
 /// Directions with fewer rows are decided together with others of their kind.
 const POOLED_BELOW: usize = 16;
@@ -110,6 +110,14 @@ impl<'a> Draft<'a> {
     /// The decided value of a field, 0 where it is vacant.
     pub(crate) fn value(&self, row: usize, field: Field) -> u32 {
         self.cells.row(row).get(field).unwrap_or(0)
+    }
+
+    /// The decided protocol number of a row, or its IPv6 next header.
+    pub(crate) fn protocol(&self, row: usize) -> u32 {
+        match self.rows[row].stack.version {
+            IpVersion::V4 => self.value(row, ipv4::PROTOCOL),
+            IpVersion::V6 => self.value(row, ipv6::NEXT_HEADER),
+        }
     }
 
     pub(crate) fn set(&mut self, row: usize, field: Field, value: u32) {

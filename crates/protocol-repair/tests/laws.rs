@@ -4,7 +4,7 @@
 mod common;
 
 use common::{captures, cells_of, flip, random_cells};
-use nprint_codec::{Cell, Layout, SoftMatrix, TernaryMatrix, encode};
+use nprint_codec::{Cell, Header, Layout, SoftMatrix, TernaryMatrix, dissect, encode};
 use proptest::prelude::*;
 use protocol_repair::{
     AddressPlan, Link, Payload, PayloadPolicy, RepairConfig, Timing, check, repair, repair_windows,
@@ -40,6 +40,21 @@ fn real_captures_come_back_unchanged_apart_from_checksums() {
         assert_eq!(report.changed_non_derived_cells, 0, "{name}");
         assert_eq!(check(&trace), vec![], "{name}");
     }
+}
+
+#[test]
+fn an_encapsulated_payload_has_room_for_its_header() {
+    let mut cells = TernaryMatrix::vacant(Layout::reference(), 1);
+    let mut row = cells.row_mut(0);
+    row.set_header(
+        Header::Ipv4,
+        &[0x45, 0, 0, 27, 0, 1, 0, 0, 64, 50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    );
+    let (trace, _) = repair(&SoftMatrix::certain(cells), &config(1)).expect("a valid matrix");
+    let packet = dissect(trace.link_type(), trace.packet(0).bytes).expect("IP");
+    assert_eq!((packet.protocol, packet.payload.len()), (50, 16));
+    let [index, number] = [&packet.payload[..4], &packet.payload[4..8]];
+    assert!(index != [0; 4] && number != [0; 4], "{:?}", packet.payload);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::compile::addresses::{Ends, ends};
 use crate::compile::checksums;
 use crate::compile::lengths::headers;
 use crate::compile::messages::icmp_message;
-use crate::compile::payload::{self, Filler, Place};
+use crate::compile::payload::{self, ESP, Filler, Place};
 use crate::compile::source::{self, Source, dissect_all};
 use crate::compile::streams::Streams;
 use crate::config::{AddressPlan, Link, Payload, PayloadPolicy, Timing};
@@ -230,11 +230,7 @@ impl Maker<'_> {
                 frame.extend(&rest[..rest.len().min(length)]);
             }
             Transport::Other => {
-                let protocol = match facts.stack.version {
-                    IpVersion::V4 => self.draft.value(row, ipv4::PROTOCOL),
-                    IpVersion::V6 => self.draft.value(row, ipv6::NEXT_HEADER),
-                };
-                if protocol == 50 {
+                if self.draft.protocol(row) == ESP {
                     let index = self.next_index(facts);
                     let head = [0x1000_0001_u32.to_be_bytes(), (index + 1).to_be_bytes()].concat();
                     frame.extend(&head[..length.min(8)]);

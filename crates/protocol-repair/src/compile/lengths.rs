@@ -1,5 +1,6 @@
 //! Length fields, and how many payload bytes a row has.
 
+use super::payload::{ESP, FEWEST_ESP};
 use super::segments;
 use crate::draft::{Draft, Transport};
 use crate::infer::settle::settle;
@@ -53,6 +54,7 @@ fn payload_grammar(draft: &Draft<'_>, row: usize) -> (u32, u32) {
         },
         (Transport::Fragment, _) if draft.rows[row].more_fragments => (8, 8),
         (Transport::Fragment, _) => (1, 1),
+        (Transport::Other, _) if draft.protocol(row) == ESP => (FEWEST_ESP, 1),
         _ => (0, 1),
     }
 }

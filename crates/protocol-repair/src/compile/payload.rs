@@ -39,13 +39,18 @@ impl Filler {
     }
 }
 
+/// Protocol number of the encapsulating security payload; RFC 4303.
+pub(crate) const ESP: u32 = 50;
+/// Fewest bytes of one: index, sequence number, padded data, check value. Units: bytes.
+pub(crate) const FEWEST_ESP: u32 = 16;
+
 /// Fewest bytes that a UDP message on these ports can have, when it has any.
 pub(crate) fn fewest_udp(ports: [u16; 2], length: u32) -> u32 {
     match udp_protocol(ports) {
         _ if length == 0 => 0,
         UdpProtocol::Dns => 12,
         UdpProtocol::Isakmp => 28,
-        UdpProtocol::Esp if length > 1 => 16,
+        UdpProtocol::Esp if length > 1 => FEWEST_ESP,
         UdpProtocol::Ntp => 48,
         UdpProtocol::WireGuard => 32,
         UdpProtocol::OpenVpn => 4,
