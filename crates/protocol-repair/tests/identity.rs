@@ -1,12 +1,19 @@
-//! What is right already is not touched: captures with losses, resets, fragments and control messages.
+//! What is right already is not touched: real captures, and made ones with losses, resets, fragments and
+//! control messages.
 
 #[allow(dead_code)]
 mod common;
 
 use common::{cells_of, made};
-use nprint_codec::SoftMatrix;
+use nprint_codec::{SoftMatrix, Trace};
 use protocol_repair::{AddressPlan, Payload, RepairConfig, Timing, check, repair};
 use std::sync::Arc;
+
+/// Real and made captures by name.
+fn captures() -> impl Iterator<Item = (String, Trace)> {
+    let made = made::captures().into_iter().map(|(name, source)| (name.to_owned(), source));
+    common::captures().into_iter().chain(made)
+}
 
 #[test]
 fn made_captures_are_right_themselves() {
@@ -17,7 +24,7 @@ fn made_captures_are_right_themselves() {
 
 #[test]
 fn no_header_field_changes_apart_from_checksums() {
-    for (name, source) in made::captures() {
+    for (name, source) in captures() {
         let cells = cells_of(&source);
         let soft = SoftMatrix::certain(cells.clone());
         let (trace, report) = repair(&soft, &RepairConfig::default()).expect("a valid matrix");
@@ -38,7 +45,7 @@ fn no_header_field_changes_apart_from_checksums() {
 
 #[test]
 fn with_everything_kept_the_bytes_come_back() {
-    for (name, source) in made::captures() {
+    for (name, source) in captures() {
         let kept = Arc::new(source.clone());
         let config = RepairConfig {
             addresses: AddressPlan::Keep(kept.clone()),
@@ -51,5 +58,6 @@ fn with_everything_kept_the_bytes_come_back() {
         for (packet, (before, after)) in source.iter().zip(trace.iter()).enumerate() {
             assert_eq!(before, after, "{name}, packet {packet}");
         }
+        assert_eq!(trace, source, "{name}");
     }
 }
