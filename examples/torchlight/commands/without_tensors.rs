@@ -39,10 +39,10 @@ impl Command {
             Self::Generate(words) => ("generate", words),
             Self::Run(words) => ("run", words),
         };
-        let asked: String = words.iter().map(|word| format!(" {word}")).collect();
         bail!(
             "`{name}` needs libtorch, and this build has none: \
-             cargo run --release --example torchlight -- {name}{asked}"
+             cargo run --release --example torchlight -- {name} {}",
+            words.join(" ")
         )
     }
 }
