@@ -113,13 +113,14 @@ fn every_edge_of_the_picture_is_there() {
 fn crates_without_tensors_do_not_reach_libtorch() {
     let all = ["-e", "normal,build,dev"];
     let without_feature = ["-e", "normal,build,dev", "--no-default-features"];
-    let builds: [(&str, &[&str]); 9] = [
+    let builds: [(&str, &[&str]); 10] = [
         ("nprint-codec", &all),
         ("trace-image", &all),
         ("protocol-repair", &all),
         ("trace-eval", &all),
         ("controlnet-canny", &without_feature),
         ("torchlight", &without_feature),
+        ("torchlight-examples", &without_feature),
         ("torchlight-benches", &all),
         ("torchlight-canny-benches", &all),
         ("torchlight-tests", &all),
@@ -139,6 +140,7 @@ fn the_tree_shows_libtorch_where_it_is() {
     // Otherwise the test above could not fail.
     assert!(tree("controlnet-canny", &[]).contains("torch-sys "));
     assert!(tree("diffusion-lora", &[]).contains("torch-sys "));
+    assert!(tree("torchlight-examples", &[]).contains("torch-sys "));
 }
 
 fn tree(package: &str, arguments: &[&str]) -> String {

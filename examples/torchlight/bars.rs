@@ -78,6 +78,16 @@ impl Bars {
     }
 }
 
+/// Counts files on a terminal where there are several.
+pub fn files(total: usize, common: &Common) -> ProgressBar {
+    if common.quiet || total < 2 {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} files");
+    let bar = ProgressBar::new(total as u64);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 impl Progress for Bars {
     fn event(&mut self, event: &Event) {
         match event {

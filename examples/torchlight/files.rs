@@ -146,6 +146,16 @@ pub fn packets(path: &Path) -> anyhow::Result<CaptureReader<Box<dyn Read>>> {
     Ok(CaptureReader::new(open(path)?, &shown(path))?)
 }
 
+/// What a lossy reading passed over so far, if anything.
+pub fn losses(packets: &CaptureReader<Box<dyn Read>>) -> Option<String> {
+    let losses = packets.losses().filter(|losses| losses.damaged_places > 0)?;
+    let first = losses.damage.first().map(ToString::to_string).unwrap_or_default();
+    Some(format!(
+        "damaged in {} places, {} bytes passed over; first: {first}",
+        losses.damaged_places, losses.skipped_bytes
+    ))
+}
+
 /// Captures as they are named, a folder standing for those in it, sorted.
 pub fn captures(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut captures = Vec::new();
@@ -168,18 +178,6 @@ pub fn captures(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 /// A path for people.
 pub fn shown(path: &Path) -> String {
     if is_dash(path) { "standard input".to_owned() } else { path.display().to_string() }
-}
-
-/// The output of one of several inputs: the output itself for one, a file in it for several.
-pub fn output_of(out: &Path, stem: &str, ending: &str, several: bool) -> anyhow::Result<PathBuf> {
-    if !several {
-        return Ok(out.to_owned());
-    }
-    if is_dash(out) {
-        bail!("several inputs need a folder to write to: -o FOLDER");
-    }
-    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-    Ok(out.join(format!("{stem}.{ending}")))
 }
 
 /// Empties the way for a folder that a command makes: with `--force` what a marker file says to

@@ -3,14 +3,23 @@
 //! Results go to files or standard output, everything else to standard error. Exit status: 0 all
 //! done, 1 some inputs failed (named), 2 wrong usage, 3 nothing could be done, 130 stopped with
 //! Ctrl-C (the same command goes on).
+//!
+//! Without feature `diffusion` it holds no libtorch: everything but `train`, `generate` and `run`.
 
 mod bars;
+mod batch;
 mod columns;
 mod commands;
 mod files;
 mod moment;
 mod nprint;
 mod summary;
+#[cfg(feature = "polars")]
+mod tables;
+#[cfg(not(feature = "polars"))]
+#[path = "without_tables.rs"]
+mod tables;
+mod weights;
 
 use std::process::ExitCode;
 

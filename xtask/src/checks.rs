@@ -13,8 +13,17 @@ const FREE: [&str; 4] = ["nprint-codec", "trace-image", "protocol-repair", "trac
 const BENCHES: [&str; 3] =
     ["torchlight-benches", "torchlight-canny-benches", "torchlight-diffusion-benches"];
 /// The crates that reach libtorch through a feature, without it.
-const WITHOUT_FEATURES: [&str; 5] =
-    ["--package", "controlnet-canny", "--package", "torchlight", "--no-default-features"];
+const WITHOUT_FEATURES: [&str; 7] = [
+    "--package",
+    "controlnet-canny",
+    "--package",
+    "torchlight",
+    "--package",
+    "torchlight-examples",
+    "--no-default-features",
+];
+/// The program without libtorch.
+const LIGHT: [&str; 3] = ["--package", "torchlight-examples", "--no-default-features"];
 /// The crates that write tables, with what they need for Parquet: minutes to build, so apart from the rest.
 const TABLES: [&str; 6] = [
     "--package",
@@ -55,6 +64,10 @@ fn everything(root: &Path, steps: &mut Steps) -> Result<()> {
         "tests, all other packages",
         tests(root).args(["--workspace", "--no-fail-fast"]).args(rest),
     )?;
+    steps.command(
+        "tests, the program without libtorch",
+        tests(root).args(LIGHT).args(["--features", "polars"]),
+    )?;
     steps.command("tests, tables", tests(root).args(TABLES).args(["--lib", "--test", "tables"]))?;
     steps.command(
         "documentation",
@@ -77,6 +90,7 @@ fn without_libtorch(root: &Path, steps: &mut Steps) -> Result<()> {
     free_tests(root, steps)?;
     let canny = ["--package", "controlnet-canny", "--no-default-features"];
     steps.command("tests, edges", tests(root).args(canny))?;
+    steps.command("tests, the program without libtorch", tests(root).args(LIGHT))?;
     let free: Vec<&str> = packages(&FREE).collect();
     steps.command("clippy, packages without libtorch", &mut clippy(root, &free))?;
     steps.command("clippy, without features", &mut clippy(root, &WITHOUT_FEATURES))

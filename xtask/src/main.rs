@@ -22,7 +22,8 @@ Usage: cargo xtask COMMAND
                 `torchlight run`, for example --force
   test          Everything that must hold: formatting, clippy, tests, documentation, benches
                 in test mode, the library examples
-  test --fast   Only what needs no libtorch: codec, images, repair, evaluation, edges
+  test --fast   Only what needs no libtorch: codec, images, repair, evaluation,
+                edges, the program without training and generation
   libtorch      Fetch and verify libtorch, or check the one that LIBTORCH names
   base [ARGS]   Train the embedded base model again; the same command resumes. ARGS go to
                 `torchlight train base`

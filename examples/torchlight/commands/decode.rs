@@ -9,21 +9,24 @@ use clap::{Args, ValueEnum};
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use torchlight::nprint_codec::{
-    CaptureWriter, CsvReader, Layout, LinkType, NpyReader, Packet, Row, RowDecoder, TernaryMatrix,
-    dissect,
+    CaptureWriter, CsvReader, CsvTable, Layout, LinkType, NpyReader, Packet, Row, RowDecoder,
+    TernaryMatrix, dissect,
 };
+use torchlight::stem;
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant};
-use torchlight::{Problem, stem};
 
-use crate::files::{self, is_dash, output_of, shown};
+use crate::batch::{Batch, Outcome};
+use crate::files::{self, shown};
 use crate::summary::{Common, Summary};
+use crate::tables;
 
 /// `torchlight decode`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: torchlight decode trace.csv -o trace.pcap\n\
 Nothing is corrected; `torchlight repair` makes packets protocol-correct.")]
 pub struct Decode {
-    /// nPrint CSV, NPY (reference layout) or trace images; `-` is standard input
+    /// nPrint CSV, NPY (reference layout), trace images or Parquet tables (in builds with feature
+    /// polars); `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Capture, or folder for several files; `-` is standard output
@@ -46,27 +49,13 @@ impl Decode {
     /// Does it.
     pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
         let several = self.files.len() > 1;
-        let (mut problems, mut packets, mut done) = (Vec::new(), 0, 0);
-        for path in &self.files {
-            let output = output_of(&self.output, &stem(&path.with_extension("")), "pcap", several)?;
-            files::may_write(&output, common)?;
-            match self.one(path, &output, common.seed()) {
-                Ok(written) => {
-                    packets += written;
-                    done += 1;
-                }
-                Err(error) if files::is_broken_pipe(&error) => return Err(error),
-                Err(error) => {
-                    problems.push(Problem { input: shown(path), reason: format!("{error:#}") });
-                }
-            }
-        }
-        let mut summary = Summary::of(done)
-            .fact("packets", packets)
-            .fact("output", self.output.display().to_string())
-            .problems(&problems);
-        summary.data_on_stdout = is_dash(&self.output);
-        Ok(summary)
+        let name = |path: &Path| format!("{}.pcap", stem(&path.with_extension("")));
+        let batch = Batch::plan(self.files.clone(), name, &self.output, several, common)?;
+        let outcomes = batch.run(common, |input, output| {
+            Ok(Outcome { written: self.one(input, output, common.seed())?, missing: None })
+        })?;
+        let packets = outcomes.written;
+        Ok(outcomes.summary(|summary| summary.fact("packets", packets)))
     }
 
     /// Decodes one file, and returns the number of packets.
@@ -85,6 +74,7 @@ enum Rows {
     Csv(Box<CsvReader<Input>>),
     Npy(NpyReader<BufReader<Input>>),
     Image(TernaryMatrix),
+    Table(CsvTable),
 }
 
 /// A file whose first bytes were looked at.
@@ -96,11 +86,13 @@ impl Rows {
         let mut head = Vec::new();
         (&mut file).take(8).read_to_end(&mut head).with_context(|| name.clone())?;
         let is = |magic: &[u8]| head.starts_with(magic);
-        let (png, npy) = (is(b"\x89PNG"), is(b"\x93NUMPY"));
-        let mut input = Cursor::new(head).chain(file);
+        let (png, npy, parquet) = (is(b"\x89PNG"), is(b"\x93NUMPY"), is(b"PAR1"));
+        let input = Cursor::new(head).chain(file);
+        if parquet {
+            return Ok(Self::Table(tables::decode(whole(input, &name)?, &name)?));
+        }
         if png {
-            let mut bytes = Vec::new();
-            input.read_to_end(&mut bytes).with_context(|| name.clone())?;
+            let bytes = whole(input, &name)?;
             let image = TraceImage::from_png(&bytes)?;
             let unknown = Description { canvas: image.size(), ..Description::default() };
             let (soft, _) = decode_tolerant(&image, image.description().unwrap_or(&unknown))?;
@@ -110,7 +102,8 @@ impl Rows {
             let array = NpyReader::new(BufReader::new(input), &name, &Layout::reference())?;
             return Ok(Self::Npy(array));
         }
-        let csv = CsvReader::new(input, &name).context("neither PNG, NPY nor nPrint CSV")?;
+        let csv =
+            CsvReader::new(input, &name).context("neither PNG, NPY, Parquet nor nPrint CSV")?;
         Ok(Self::Csv(Box::new(csv)))
     }
 
@@ -119,6 +112,7 @@ impl Rows {
             Self::Csv(csv) => csv.layout().clone(),
             Self::Npy(_) => Layout::reference(),
             Self::Image(matrix) => matrix.layout().clone(),
+            Self::Table(table) => table.matrix.layout().clone(),
         }
     }
 
@@ -136,9 +130,19 @@ impl Rows {
                 }
             }
             Self::Image(matrix) => matrix.iter().try_for_each(|row| take(&row, 0))?,
+            Self::Table(CsvTable { matrix, times_ns, .. }) => {
+                let times_ns = times_ns.into_iter().flatten().chain(std::iter::repeat(0));
+                matrix.iter().zip(times_ns).try_for_each(|(row, time_ns)| take(&row, time_ns))?;
+            }
         }
         Ok(())
     }
+}
+
+fn whole(mut input: Input, name: &str) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes).with_context(|| name.to_owned())?;
+    Ok(bytes)
 }
 
 /// Makes packets of rows, with the filler in place of zeros behind the headers.

@@ -1,24 +1,22 @@
 //! `encode`: captures to rows of bits, in the memory of a few rows whatever their length.
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use torchlight::nprint_codec::{
-    CaptureReader, CsvIndex, CsvOptions, CsvWriter, FlowKey, Header, Layer, Layers, Layout, Losses,
-    NpyForm, NpyWriter, PacketFilter, RowEncoder, RowPolicy, Selection, Selector, Trace, encode,
+    CaptureReader, CsvIndex, CsvOptions, CsvWriter, FlowKey, Layer, Layers, Layout, NpyForm,
+    NpyWriter, PacketFilter, RowEncoder, RowPolicy, Selection, Selector, encode,
 };
+use torchlight::stem;
 use torchlight::trace_image::{Canvas, Palette, render};
-use torchlight::{Problem, stem};
 
-use crate::columns::NamePattern;
-use crate::files::{self, output_of, shown};
-use crate::moment;
+use crate::batch::{Batch, Outcome};
+use crate::columns::{self, NamePattern};
 use crate::summary::{Common, Summary};
+use crate::{files, moment, tables};
 
 /// `torchlight encode`.
 #[derive(Debug, Args)]
@@ -100,6 +98,17 @@ enum Format {
     Png,
 }
 
+impl Format {
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Npy => "npy",
+            Self::Parquet => "parquet",
+            Self::Png => "png",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Index {
@@ -121,54 +130,19 @@ enum Time {
 impl Encode {
     /// Does it.
     pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
-        if self.format == Format::Parquet && !cfg!(feature = "polars") {
-            bail!("--format parquet needs a build with feature polars; csv, npy and png do not");
+        if self.format == Format::Parquet {
+            tables::check()?;
         }
-        let layout = self.columns()?;
+        let layout = columns::layout(&self.headers)?;
         let options = self.options(&layout)?;
         let captures = files::captures(&self.captures)?;
         let several = captures.len() > 1 || self.captures.iter().any(|path| path.is_dir());
-        let ending = match self.format {
-            Format::Csv => "csv",
-            Format::Npy => "npy",
-            Format::Parquet => "parquet",
-            Format::Png => "png",
-        };
-        let mut outputs = BTreeSet::new();
-        let mut jobs = Vec::with_capacity(captures.len());
-        for path in &captures {
-            let output = output_of(&self.output, &stem(path), ending, several)?;
-            files::may_write(&output, common)?;
-            if !outputs.insert(output.clone()) {
-                bail!("{}: another capture has the same output {}", shown(path), output.display());
-            }
-            jobs.push((path, output));
-        }
-        // Each capture by itself on any core; what is said about them is in order.
-        let results: Vec<anyhow::Result<Encoded>> = jobs
-            .par_iter()
-            .map(|(path, output)| self.one(path, output, &layout, &options))
-            .collect();
-        let (mut problems, mut rows, mut done) = (Vec::new(), 0, 0);
-        for ((path, _), result) in jobs.iter().zip(results) {
-            let reason = match result {
-                Ok(encoded) => {
-                    rows += encoded.rows;
-                    done += 1;
-                    encoded.lost
-                }
-                Err(error) if files::is_broken_pipe(&error) => return Err(error),
-                Err(error) => Some(format!("{error:#}")),
-            };
-            problems.extend(reason.map(|reason| Problem { input: shown(path), reason }));
-        }
-        let mut summary = Summary::of(done)
-            .fact("rows", rows)
-            .fact("columns", layout.columns())
-            .fact("output", self.output.display().to_string())
-            .problems(&problems);
-        summary.data_on_stdout = files::is_dash(&self.output);
-        Ok(summary)
+        let name = |path: &Path| format!("{}.{}", stem(path), self.format.ending());
+        let batch = Batch::plan(captures, name, &self.output, several, common)?;
+        let outcomes =
+            batch.run(common, |input, output| self.one(input, output, &layout, &options))?;
+        let rows = outcomes.written;
+        Ok(outcomes.summary(|summary| summary.fact("rows", rows).fact("columns", layout.columns())))
     }
 
     /// Encodes one capture.
@@ -178,7 +152,7 @@ impl Encode {
         output: &Path,
         layout: &Arc<Layout>,
         options: &CsvOptions,
-    ) -> anyhow::Result<Encoded> {
+    ) -> anyhow::Result<Outcome> {
         let mut packets = files::packets(path)?;
         if self.lossy {
             packets = packets.lossy();
@@ -204,8 +178,8 @@ impl Encode {
             })?,
             Format::Parquet | Format::Png => self.whole(&mut packets, output, layout, options)?,
         };
-        let lost = packets.losses().filter(|losses| losses.damaged_places > 0).map(describe);
-        Ok(Encoded { rows, lost })
+        let missing = files::losses(&packets);
+        Ok(Outcome { written: rows, missing })
     }
 
     /// Forms that need every row at once.
@@ -221,7 +195,7 @@ impl Encode {
             return Err(damage.into());
         }
         let (bytes, rows) = if self.format == Format::Parquet {
-            parquet(&trace, layout, options)?
+            tables::encode(&trace, layout, options)?
         } else {
             let matrix = encode(&trace, layout, options.policy);
             let canvas = Canvas { columns: layout.columns(), ..Canvas::default() };
@@ -252,33 +226,6 @@ impl Encode {
             return policy;
         }
         RowPolicy::Through(self.layers.iter().copied().fold(policy.layers(), Layers::with))
-    }
-
-    fn columns(&self) -> anyhow::Result<Arc<Layout>> {
-        if self.headers.is_empty() {
-            return Ok(Layout::reference());
-        }
-        let (mut headers, mut payload_bytes) = (Vec::new(), 0);
-        for name in &self.headers {
-            match name.as_str() {
-                "eth" => headers.push(Header::Ethernet),
-                "vlan" => headers.push(Header::Vlan),
-                "ipv4" => headers.push(Header::Ipv4),
-                "ipv6" => headers.push(Header::Ipv6),
-                "tcp" => headers.push(Header::Tcp),
-                "udp" => headers.push(Header::Udp),
-                "icmp" => headers.push(Header::Icmp),
-                "radiotap" => headers.push(Header::Radiotap),
-                "wlan" => headers.push(Header::Wlan),
-                other => {
-                    let bytes = other.strip_prefix("payload=");
-                    let bytes =
-                        bytes.with_context(|| format!("--headers {other}: no such header"))?;
-                    payload_bytes = bytes.parse().with_context(|| format!("--headers {other}"))?;
-                }
-            }
-        }
-        Ok(Arc::new(Layout::with_payload(&headers, payload_bytes)?))
     }
 
     fn options(&self, layout: &Layout) -> anyhow::Result<CsvOptions> {
@@ -313,37 +260,4 @@ impl Encode {
                 || keep.as_ref().is_some_and(|keep| !keep.matches(name))
         }))
     }
-}
-
-/// What came of one capture.
-struct Encoded {
-    rows: usize,
-    /// What --lossy passed over.
-    lost: Option<String>,
-}
-
-fn describe(losses: &Losses) -> String {
-    let first = losses.damage.first().map(ToString::to_string).unwrap_or_default();
-    format!(
-        "damaged in {} places, {} bytes passed over; first: {first}",
-        losses.damaged_places, losses.skipped_bytes
-    )
-}
-
-#[cfg(feature = "polars")]
-fn parquet(
-    trace: &Trace,
-    layout: &Arc<Layout>,
-    options: &CsvOptions,
-) -> anyhow::Result<(Vec<u8>, usize)> {
-    use torchlight::nprint_codec::{CsvTable, write_parquet};
-    let table = CsvTable::of_trace(trace, layout, options);
-    let mut bytes = Vec::new();
-    write_parquet(&mut bytes, &table)?;
-    Ok((bytes, table.matrix.rows()))
-}
-
-#[cfg(not(feature = "polars"))]
-fn parquet(_: &Trace, _: &Arc<Layout>, _: &CsvOptions) -> anyhow::Result<(Vec<u8>, usize)> {
-    bail!("this build has no feature polars")
 }

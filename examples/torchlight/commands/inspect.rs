@@ -9,13 +9,14 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use torchlight::Problem;
 use torchlight::artefact::Manifest;
-use torchlight::diffusion_lora::Weights;
-use torchlight::diffusion_lora::lora::{AdapterFile, AdapterLayer};
-use torchlight::nprint_codec::{CaptureReader, CsvReader, Layout, NpyReader, dissect};
+use torchlight::nprint_codec::{CsvReader, Layout, NpyReader, dissect};
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant, read_image_folder};
 
+use super::tensors;
 use crate::files::{self, is_dash, shown};
 use crate::summary::Summary;
+use crate::tables;
+use crate::weights::Weights;
 
 /// `torchlight inspect`.
 #[derive(Debug, Args)]
@@ -23,9 +24,13 @@ use crate::summary::Summary;
     after_help = "Example: torchlight inspect trace.pcap image.png pytorch_lora_weights.safetensors"
 )]
 pub struct Inspect {
-    /// Captures, CSV, NPY, PNG, safetensors files; model, image and stage folders; `-` is a capture
+    /// Captures, CSV, NPY, PNG, safetensors files, Parquet (in builds with feature polars); model,
+    /// image and stage folders; `-` is a capture
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Go on behind damage in captures
+    #[arg(long)]
+    lossy: bool,
 }
 
 impl Inspect {
@@ -33,7 +38,7 @@ impl Inspect {
     pub fn run(self) -> Summary {
         let (mut found, mut problems) = (Vec::new(), Vec::new());
         for path in &self.files {
-            match look(path) {
+            match look(path, self.lossy) {
                 Ok(Value::Object(fields)) => {
                     let mut object = Map::new();
                     object.insert("file".to_owned(), json!(shown(path)));
@@ -54,12 +59,12 @@ impl Inspect {
     }
 }
 
-fn look(path: &Path) -> anyhow::Result<Value> {
+fn look(path: &Path, lossy: bool) -> anyhow::Result<Value> {
     if path.is_dir() {
         return folder(path);
     }
     if is_dash(path) {
-        return capture(path);
+        return capture(path, lossy);
     }
     let mut head = [0; 8];
     let _short_files_are_fine = File::open(path)?.read(&mut head)?;
@@ -71,6 +76,15 @@ fn look(path: &Path) -> anyhow::Result<Value> {
             let mut array = NpyReader::new(input, &shown(path), &layout)?;
             while array.next_row()?.is_some() {}
             Ok(json!({ "kind": "array", "rows": array.rows(), "columns": layout.columns() }))
+        }
+        ([b'P', b'A', b'R', b'1', ..], _) => {
+            let table = tables::decode(std::fs::read(path)?, &shown(path))?;
+            Ok(json!({
+                "kind": "Parquet table",
+                "rows": table.matrix.rows(),
+                "columns": table.matrix.columns(),
+                "times": table.times_ns.is_some(),
+            }))
         }
         (_, "safetensors") => weights(path),
         (_, "csv") => {
@@ -85,13 +99,16 @@ fn look(path: &Path) -> anyhow::Result<Value> {
                 "times": table.has_times(),
             }))
         }
-        _ => capture(path),
+        _ => capture(path, lossy),
     }
 }
 
 /// What a capture holds, as far as it can be read.
-fn capture(path: &Path) -> anyhow::Result<Value> {
-    let mut packets: CaptureReader<Box<dyn Read>> = files::packets(path)?;
+fn capture(path: &Path, lossy: bool) -> anyhow::Result<Value> {
+    let mut packets = files::packets(path)?;
+    if lossy {
+        packets = packets.lossy();
+    }
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     let (mut bytes_on_the_wire, mut span) = (0, None);
     let damage = loop {
@@ -115,7 +132,7 @@ fn capture(path: &Path) -> anyhow::Result<Value> {
         "bytes_on_the_wire": bytes_on_the_wire,
         "seconds": span.map_or(0, |(first, last)| last - first) as f64 / 1e9,
         "packets_by_kind": kinds,
-        "damage": damage,
+        "damage": damage.or_else(|| files::losses(&packets)),
     }))
 }
 
@@ -137,21 +154,11 @@ fn image(path: &Path) -> anyhow::Result<Value> {
 }
 
 fn weights(path: &Path) -> anyhow::Result<Value> {
-    if let Ok(adapter) = AdapterFile::read(path) {
-        let ranks: Vec<i64> = adapter.unet.layers.values().map(AdapterLayer::rank).collect();
-        let alpha = adapter.unet.layers.values().next().map(AdapterLayer::alpha);
-        return Ok(json!({
-            "kind": "LoRA adapter",
-            "modules": adapter.unet.layers.len(),
-            "text_encoder_modules": adapter.text_encoder.layers.len(),
-            "rank": ranks.iter().max(),
-            "alpha": alpha,
-            "targets": adapter.unet.target_modules,
-        }));
+    if let Some(adapter) = tensors::adapter(path) {
+        return Ok(adapter);
     }
-    let weights = Weights::read(path)?;
-    let parameters: usize = weights.iter().map(|(_, tensor)| tensor.numel()).sum();
-    Ok(json!({ "kind": "weights", "tensors": weights.len(), "parameters": parameters }))
+    let Weights { tensors, parameters } = Weights::read(path)?;
+    Ok(json!({ "kind": "weights", "tensors": tensors, "parameters": parameters }))
 }
 
 fn folder(path: &Path) -> anyhow::Result<Value> {

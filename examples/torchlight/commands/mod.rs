@@ -6,11 +6,13 @@ mod dataset;
 mod decode;
 mod encode;
 mod evaluate;
-mod generate;
 mod inspect;
 mod repair;
-mod run;
-mod train;
+#[cfg(feature = "diffusion")]
+mod tensors;
+#[cfg(not(feature = "diffusion"))]
+#[path = "without_tensors.rs"]
+mod tensors;
 
 use clap::Subcommand;
 use torchlight::StopFlag;
@@ -20,7 +22,7 @@ use crate::summary::{Common, Summary};
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Captures to nPrint CSV, arrays or trace images
+    /// Captures to nPrint CSV, arrays, tables or trace images
     Encode(encode::Encode),
     /// The C++ tool's command line (`torchlight nprint --help`)
     #[command(disable_help_flag = true)]
@@ -29,7 +31,7 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
-    /// CSV, arrays or trace images to a capture, bits as they are
+    /// CSV, arrays, tables or trace images to captures, bits as they are
     Decode(decode::Decode),
     /// What a capture, matrix, image, adapter or model folder holds
     Inspect(inspect::Inspect),
@@ -37,19 +39,15 @@ pub enum Command {
     Dataset(dataset::Dataset),
     /// Edges of an image, as OpenCV finds them
     Canny(canny::CannyCommand),
-    /// Fine-tune an adapter, train a control network or a base
-    #[command(subcommand)]
-    Train(train::Train),
-    /// Draw images
-    Generate(generate::Generate),
     /// Images or CSV to protocol-correct captures
     Repair(repair::Repair),
     /// Audit captures, rule by rule
     Check(check::Check),
     /// Compare synthetic captures with real ones
     Evaluate(evaluate::Evaluate),
-    /// All of it, resumable
-    Run(run::Run),
+    /// What needs libtorch.
+    #[command(flatten)]
+    Tensors(tensors::Command),
 }
 
 impl Command {
@@ -62,12 +60,10 @@ impl Command {
             Self::Inspect(command) => Ok(command.run()),
             Self::Dataset(command) => command.run(common, stop),
             Self::Canny(command) => command.run(common),
-            Self::Train(command) => command.run(common, stop),
-            Self::Generate(command) => command.run(common, stop),
             Self::Repair(command) => command.run(common, stop),
             Self::Check(command) => Ok(command.run()),
             Self::Evaluate(command) => command.run(common, stop),
-            Self::Run(command) => command.run(common, stop),
+            Self::Tensors(command) => command.run(common, stop),
         }
     }
 }
