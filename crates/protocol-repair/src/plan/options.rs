@@ -2,12 +2,54 @@
 
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
-use nprint_codec::{IpVersion, ipv4, tcp};
+use nprint_codec::{IpVersion, Row, ipv4, tcp};
 
 /// First column of the TCP option area in the reference layout.
 const TCP_OPTIONS_COLUMN: usize = 640;
 /// First column of the IPv4 option area in the reference layout.
 const IPV4_OPTIONS_COLUMN: usize = 96;
+
+/// The bytes of a row's TCP option area up to its first vacant bit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OptionArea {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl OptionArea {
+    /// The area as a row of the reference layout has it.
+    pub(crate) fn of_tcp(row: &Row<'_>) -> Self {
+        let words = TCP_OPTIONS_COLUMN >> 6..(TCP_OPTIONS_COLUMN + 320) >> 6;
+        let mut bytes = [0; 40];
+        for (out, word) in
+            bytes.as_chunks_mut::<8>().0.iter_mut().zip(&row.value_words()[words.clone()])
+        {
+            *out = word.to_be_bytes();
+        }
+        let mut present = 0;
+        for word in &row.present_words()[words] {
+            present += word.leading_ones();
+            if *word != u64::MAX {
+                break;
+            }
+        }
+        Self { bytes, length: present as usize >> 3 }
+    }
+}
+
+impl std::ops::Deref for OptionArea {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl std::ops::DerefMut for OptionArea {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+}
 
 /// Option kinds with their length in bytes, in wire order. NOP and EOL have length 1.
 type Layout = Vec<(u8, u8)>;
@@ -152,7 +194,7 @@ fn settle_syn_values(draft: &mut Draft<'_>, rows: &[usize]) {
 /// The row's own option area, where its cells, its grammar and its data offset agree.
 fn legal_as_it_stands(draft: &Draft<'_>, row: usize, syn: bool) -> Option<Layout> {
     let cells = draft.evidence.cells().row(row);
-    let bytes = cells.bytes(tcp::OPTIONS);
+    let bytes = OptionArea::of_tcp(&cells);
     if !bytes.len().is_multiple_of(4)
         || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32)
     {
