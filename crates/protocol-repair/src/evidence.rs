@@ -35,6 +35,12 @@ impl Noise {
     pub(crate) fn is_clean(self) -> bool {
         self.rate == 0.0
     }
+
+    /// Cost of contradicting so many certain bits of a field of `bits`: 0, 1, 2, … Units: nats.
+    pub(crate) fn prices(self, bits: u16) -> [f32; 33] {
+        let burst = self.burst_cost + f32::from(bits) * std::f32::consts::LN_2;
+        std::array::from_fn(|wrong| (wrong as f32 * self.bit_cost).min(burst))
+    }
 }
 
 /// Cells of less confidence stand between 0 and 1: they say nothing of the bit. Units: 255ths.

@@ -171,6 +171,8 @@ struct State {
     acked: u32,
     /// Open holes, the newest first: where each begins and ends; empty where there are fewer.
     holes: [(u32, u32); HOLES],
+    /// How many of them were ever open.
+    opened: usize,
     /// Ends of the last segments, the newest first.
     ends: [u32; ENDS],
 }
@@ -190,6 +192,7 @@ impl State {
             head: first,
             acked: first,
             holes: [(first, first); HOLES],
+            opened: 0,
             ends: [first; ENDS],
         }
     }
@@ -197,12 +200,14 @@ impl State {
     /// After `space` numbers from `seq` on.
     fn after(mut self, seq: u32, space: u32) -> Self {
         let end = seq.wrapping_add(space);
-        for hole in self.holes.iter_mut().filter(|h| h.0 == seq && h.0 != h.1) {
+        let opened = &mut self.holes[..self.opened];
+        for hole in opened.iter_mut().filter(|h| h.0 == seq && h.0 != h.1) {
             hole.0 = if distance(end, hole.1) > 0 { end } else { hole.1 };
         }
         if distance(self.head, end) > 0 {
             if distance(self.head, seq) > 0 {
-                self.holes.rotate_right(1);
+                self.opened = HOLES.min(self.opened + 1);
+                self.holes[..self.opened].rotate_right(1);
                 self.holes[0] = (self.head, seq);
             }
             self.head = end;
@@ -214,20 +219,21 @@ impl State {
 
     /// Where open holes begin.
     fn gaps(&self) -> impl Iterator<Item = u32> {
-        self.holes.into_iter().filter(|(from, to)| from != to).map(|(from, _)| from)
+        let opened = self.holes[..self.opened].iter();
+        opened.filter(|(from, to)| from != to).map(|(from, _)| *from)
     }
 
     /// What it costs that `segment` begins at `seq` with `payload` bytes, whatever it says itself.
     fn price(&self, segment: &Segment, seq: u32, payload: u32) -> f32 {
         let ahead = distance(self.head, seq);
         let away = ahead.unsigned_abs();
-        let far = (away as f32).ln();
+        let far = || (away as f32).ln();
         let end = seq.wrapping_add(payload + segment.control());
         match ahead {
             0 => 0.0,
             1.. if payload == 0 => EMPTY_HOLE,
             1.. if away.is_multiple_of(payload) => HOLE + (away.div_euclid(payload) as f32).ln(),
-            1.. => ODD_HOLE + far,
+            1.. => ODD_HOLE + far(),
             _ if payload == 0 => EMPTY_BEHIND,
             _ => {
                 let done = distance(end, self.acked) >= 0;
@@ -236,7 +242,7 @@ impl State {
                 } else if away == payload + segment.control() {
                     REPEAT
                 } else {
-                    BEHIND + far
+                    BEHIND + far()
                 };
                 place + if done { ACKNOWLEDGED } else { 0.0 }
             }
