@@ -300,14 +300,26 @@ impl<'a> Roles<'a> {
         }
         let seen = Seen::new(self, row);
         let worst = least + 2.0 * margin;
-        let (mut here, mut elsewhere) = ((worst, own), (worst, own));
-        for (cost, role) in costs.iter().copied() {
-            let best = if role >> 1 == own >> 1 { &mut here } else { &mut elsewhere };
-            let cost = cost + self.rest(row, role, &seen, context);
-            if cost < best.0 {
-                *best = (cost, role);
+        let mut best = [(worst, own); 2];
+        let place = |role: usize| usize::from(role >> 1 != own >> 1);
+        // The rest only adds to what the ports cost: the cheapest first, and then those that may still be
+        // cheaper. Of equal costs the first role has it.
+        let cheapest = [0, 1].map(|at| {
+            let costs = costs.iter().filter(|(_, role)| place(*role) == at);
+            costs.min_by(|a, b| a.0.total_cmp(&b.0)).copied()
+        });
+        let others = costs.iter().filter(|c| !cheapest.contains(&Some(**c)));
+        for (cost, role) in cheapest.iter().flatten().chain(others) {
+            let best = &mut best[place(*role)];
+            if *cost > best.0 + 1e-3 {
+                continue;
+            }
+            let cost = cost + self.rest(row, *role, &seen, context);
+            if cost < best.0 || (cost == best.0 && cost < worst && *role < best.1) {
+                *best = (cost, *role);
             }
         }
+        let [here, elsewhere] = best;
         Choice { own: here.1, other: elsewhere.1, gain: here.0 - elsewhere.0 }
     }
 
@@ -355,7 +367,7 @@ impl<'a> Roles<'a> {
     fn repeated_cost(
         &self,
         repeated: &Repeated,
-        likelihoods: &[f32],
+        likelihoods: &[f32; VALUES + 1],
         row: usize,
         role: usize,
         rows: u32,
@@ -368,8 +380,12 @@ impl<'a> Roles<'a> {
             let count = counts[value] - u32::from(own == Some(value));
             (count as f32 + 1.0 / width as f32) / (total as f32 + 1.0)
         };
-        let values = likelihoods[..width].iter().enumerate();
-        let likelihood: f32 = values.map(|(v, l)| share(v) * l).sum();
+        // Products first: they do not wait for each other as the terms of the sum do.
+        let mut products = [0.0; VALUES + 1];
+        for (value, product) in products[..width].iter_mut().enumerate() {
+            *product = share(value) * likelihoods[value];
+        }
+        let likelihood: f32 = products[..width].iter().sum();
         -likelihood.max(f32::MIN_POSITIVE).ln()
     }
 }

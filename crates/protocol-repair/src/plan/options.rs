@@ -222,6 +222,9 @@ fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, 
         cost += draft.evidence.cost(noise, row, tcp::DATA_OFFSET, 5 + (length >> 2) as u32);
         let mut column = TCP_OPTIONS_COLUMN;
         for (kind, length) in layout {
+            if cost >= best.0 {
+                break;
+            }
             cost += draft.evidence.cost_columns(noise, row, column, 8, u32::from(*kind));
             if *kind > 1 {
                 cost += draft.evidence.cost_columns(noise, row, column + 8, 8, u32::from(*length));
