@@ -6,7 +6,7 @@ const WIDTH: usize = 16;
 const MARGIN: f32 = 30.0;
 
 /// What later steps depend on.
-pub(super) trait State: Copy {
+pub(super) trait State: Clone {
     /// Of states with equal keys the cheapest is kept.
     type Key: Copy + PartialEq;
 
@@ -108,7 +108,7 @@ impl<S: State, C: Copy> Beam<S, C> {
                 break;
             }
             // Only differences count; sums over a million steps would lose them.
-            let state = self.slots[slot as usize];
+            let state = self.slots[slot as usize].clone();
             self.states.push((cost - least, state, self.nodes.len() as u32));
             self.nodes.push((before, choice));
         }
