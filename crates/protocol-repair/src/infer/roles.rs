@@ -271,7 +271,9 @@ impl<'a> Roles<'a> {
         if least - 2.0 * own_cost - prior(own >> 1, here) > margin {
             return Choice { own, other: own, gain: -margin };
         }
-        // Candidates are the large conversations and those around, by number.
+        // Candidates are the large conversations and those around, by number; what costs more by this
+        // than its present role is none.
+        let most = own_cost + prior(own >> 1, here) + margin;
         costs.clear();
         let mut near = around.counts().iter().copied().peekable();
         let mut large = context.large.iter().copied().peekable();
@@ -286,8 +288,11 @@ impl<'a> Roles<'a> {
             large.next_if(|l| *l == conversation);
             let [along, back] = self.evidence.costs(ends, conversations.all[conversation].ports);
             let prior = prior(conversation, here);
-            costs.push((along + prior, 2 * conversation));
-            costs.push((back + prior, 2 * conversation + 1));
+            for (way, cost) in [along + prior, back + prior].into_iter().enumerate() {
+                if cost <= most {
+                    costs.push((cost, 2 * conversation + way));
+                }
+            }
         }
         let least = costs.iter().fold(f32::MAX, |least, (cost, _)| cost.min(least));
         costs.retain(|(cost, _)| *cost <= least + margin);

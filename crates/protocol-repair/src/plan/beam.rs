@@ -17,7 +17,9 @@ pub(super) trait State: Clone {
 pub(super) struct Beam<S: State, C> {
     /// Cost so far, state, and the node of the last choice.
     states: Vec<(f32, S, u32)>,
-    next: Vec<Next<S::Key, C>>,
+    next: Vec<Next<C>>,
+    /// Their keys, side by side so that one is soon found among them.
+    keys: Vec<S::Key>,
     /// The states of what may follow, in the order in which they were offered: sorting leaves them
     /// where they are.
     slots: Vec<S>,
@@ -26,10 +28,9 @@ pub(super) struct Beam<S: State, C> {
 }
 
 /// What may follow a state.
-struct Next<K, C> {
+struct Next<C> {
     cost: f32,
-    key: K,
-    /// Its state's place.
+    /// The place of its state.
     slot: u32,
     before: u32,
     choice: C,
@@ -40,7 +41,8 @@ const ROOT: u32 = u32::MAX;
 
 /// Takes what may follow a state.
 pub(super) struct Offers<'a, S: State, C> {
-    next: &'a mut Vec<Next<S::Key, C>>,
+    next: &'a mut Vec<Next<C>>,
+    keys: &'a mut Vec<S::Key>,
     slots: &'a mut Vec<S>,
     least: &'a mut f32,
     /// Cost above which a state is not among the cheapest.
@@ -63,7 +65,7 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
         let cost = self.so_far + cost;
         *self.least = cost.min(*self.least);
         let before = self.before;
-        match self.next.iter_mut().find(|n| n.key == key) {
+        match self.keys.iter().position(|k| *k == key).map(|at| &mut self.next[at]) {
             Some(known) if known.cost <= cost => {}
             Some(known) => {
                 self.slots[known.slot as usize] = state();
@@ -72,12 +74,15 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
             None => {
                 let slot = self.slots.len() as u32;
                 self.slots.push(state());
-                self.next.push(Next { cost, key, slot, before, choice });
+                self.next.push(Next { cost, slot, before, choice });
+                self.keys.push(key);
             }
         }
         if self.next.len() == 4 * WIDTH {
             self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
             self.next.truncate(WIDTH);
+            self.keys.clear();
+            self.keys.extend(self.next.iter().map(|n| self.slots[n.slot as usize].key()));
             *self.limit = self.next[WIDTH - 1].cost;
         }
     }
@@ -86,19 +91,21 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
 impl<S: State, C: Copy> Beam<S, C> {
     pub(super) fn new(start: impl IntoIterator<Item = (f32, S)>) -> Self {
         let states = start.into_iter().map(|(cost, state)| (cost, state, ROOT)).collect();
-        Self { states, next: Vec::new(), slots: Vec::new(), nodes: Vec::new() }
+        let (next, keys, slots, nodes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { states, next, keys, slots, nodes }
     }
 
     /// One step: `choices` offers what may follow a state.
     pub(super) fn step(&mut self, mut choices: impl FnMut(&S, &mut Offers<'_, S, C>)) {
         self.next.clear();
+        self.keys.clear();
         self.slots.clear();
         let (mut least, mut limit) = (f32::MAX, f32::MAX);
         for (so_far, state, before) in &self.states {
             let (so_far, before) = (*so_far, *before);
-            let (next, slots) = (&mut self.next, &mut self.slots);
+            let (next, keys, slots) = (&mut self.next, &mut self.keys, &mut self.slots);
             let (least, limit) = (&mut least, &mut limit);
-            choices(state, &mut Offers { next, slots, least, limit, so_far, before });
+            choices(state, &mut Offers { next, keys, slots, least, limit, so_far, before });
         }
         // A stable sort: of equal costs the first offer wins.
         self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));

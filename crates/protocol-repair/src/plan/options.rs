@@ -115,10 +115,10 @@ fn templates(syn: bool) -> Vec<Layout> {
 
 /// Decides the TCP option area (its numbers as the evidence has them) and the data offset.
 pub(crate) fn tcp_options(draft: &mut Draft<'_>) {
-    for rows in draft.directions() {
+    for rows in draft.directions().iter() {
         // A flow's later fragments have no TCP header.
-        let rows: Vec<usize> =
-            rows.into_iter().filter(|r| draft.rows[*r].stack.transport == Transport::Tcp).collect();
+        let is_tcp = |r: &usize| draft.rows[*r].stack.transport == Transport::Tcp;
+        let rows: Vec<usize> = rows.iter().copied().filter(is_tcp).collect();
         for syn in [true, false] {
             let members: Vec<usize> =
                 rows.iter().copied().filter(|r| (draft.value(*r, tcp::SYN) == 1) == syn).collect();
