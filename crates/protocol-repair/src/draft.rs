@@ -3,6 +3,7 @@
 use crate::config::RepairConfig;
 use crate::evidence::{Evidence, Noise};
 use nprint_codec::{Field, IpVersion, TernaryMatrix, ipv4, ipv6};
+use std::rc::Rc;
 
 /// Directions with fewer rows are decided together with others of their kind.
 const POOLED_BELOW: usize = 16;
@@ -80,6 +81,9 @@ pub(crate) struct Draft<'a> {
     pub(crate) flows: Vec<Flow>,
     /// TCP rows whose numbers the evidence explains, and TCP rows.
     pub(crate) explained: (usize, usize),
+    /// What [`Self::directions`] and [`Self::pooled_directions`] say.
+    directions: Rc<[Vec<usize>]>,
+    pooled: Rc<[Vec<usize>]>,
 }
 
 impl<'a> Draft<'a> {
@@ -104,6 +108,8 @@ impl<'a> Draft<'a> {
             rows: vec![row; evidence.rows()],
             flows: Vec::new(),
             explained: (0, 0),
+            directions: Rc::default(),
+            pooled: Rc::default(),
         }
     }
 
@@ -141,43 +147,43 @@ impl<'a> Draft<'a> {
         self.tcp_rows(flow).chunk_by(same).map(<[usize]>::to_vec).collect()
     }
 
+    /// The rows of each direction of each flow, flow by flow.
+    pub(crate) fn directions(&self) -> Rc<[Vec<usize>]> {
+        self.directions.clone()
+    }
+
     /// As [`directions`](Self::directions), but short conversations of the same kind are put
     /// together: one DNS query says little about the next header's constants, five hundred do.
-    pub(crate) fn pooled_directions(&self) -> Vec<Vec<usize>> {
-        let (mut out, small): (Vec<_>, Vec<_>) =
-            self.directions().into_iter().partition(|rows| rows.len() >= POOLED_BELOW);
+    pub(crate) fn pooled_directions(&self) -> Rc<[Vec<usize>]> {
+        self.pooled.clone()
+    }
+
+    /// Finds the directions once it is decided whose every row is: many rules go by them.
+    pub(crate) fn find_directions(&mut self) {
+        let mut all = Vec::with_capacity(2 * self.flows.len());
+        for flow in &self.flows {
+            let (back, along): (Vec<usize>, Vec<usize>) =
+                flow.rows.iter().partition(|r| self.rows[**r].direction == 1);
+            all.extend([along, back].into_iter().filter(|rows| !rows.is_empty()));
+        }
+        let mut pooled = Vec::with_capacity(all.len());
         let mut pools: Vec<((IpVersion, Transport, usize), Vec<usize>)> = Vec::new();
-        for rows in small {
+        for rows in &all {
+            if rows.len() >= POOLED_BELOW {
+                pooled.push(rows.clone());
+                continue;
+            }
             let facts = self.rows[rows[0]];
             let key = (facts.stack.version, self.flows[facts.flow].transport, facts.direction);
             match pools.iter_mut().find(|(k, _)| *k == key) {
                 Some((_, pool)) => pool.extend(rows),
-                None => pools.push((key, rows)),
+                None => pools.push((key, rows.clone())),
             }
         }
-        out.extend(pools.into_iter().map(|(_, mut rows)| {
+        pooled.extend(pools.into_iter().map(|(_, mut rows)| {
             rows.sort_unstable();
             rows
         }));
-        out
-    }
-
-    /// The rows of each direction of each flow, flow by flow.
-    pub(crate) fn directions(&self) -> Vec<Vec<usize>> {
-        let mut out = Vec::with_capacity(2 * self.flows.len());
-        for flow in &self.flows {
-            for direction in 0..2 {
-                let rows: Vec<usize> = flow
-                    .rows
-                    .iter()
-                    .copied()
-                    .filter(|r| self.rows[*r].direction == direction)
-                    .collect();
-                if !rows.is_empty() {
-                    out.push(rows);
-                }
-            }
-        }
-        out
+        (self.directions, self.pooled) = (all.into(), pooled.into());
     }
 }

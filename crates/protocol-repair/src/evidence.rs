@@ -35,6 +35,12 @@ impl Noise {
     pub(crate) fn is_clean(self) -> bool {
         self.rate == 0.0
     }
+
+    /// Cost of contradicting so many certain bits of a field of `bits`: 0, 1, 2, … Units: nats.
+    pub(crate) fn prices(self, bits: u16) -> [f32; 33] {
+        let burst = self.burst_cost + f32::from(bits) * std::f32::consts::LN_2;
+        std::array::from_fn(|wrong| (wrong as f32 * self.bit_cost).min(burst))
+    }
 }
 
 /// Cells of less confidence stand between 0 and 1: they say nothing of the bit. Units: 255ths.
@@ -74,7 +80,7 @@ pub(crate) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// Every row of a decoded image.
     pub(crate) fn new(soft: &'a SoftMatrix) -> Self {
-        let confidence = Some(soft.confidence()).filter(|c| c.iter().any(|c| *c != u8::MAX));
+        let confidence = Some(soft.confidence()).filter(|c| !is_certain(c));
         Self { cells: soft.cells(), rows: soft.cells().rows(), confidence }
     }
 
@@ -87,7 +93,7 @@ impl<'a> Evidence<'a> {
     pub(crate) fn first(self, rows: usize) -> Self {
         let used = rows * self.cells.columns();
         let confidence = self.confidence.map(|c| &c[..used]);
-        Self { rows, confidence: confidence.filter(|c| c.iter().any(|c| *c != u8::MAX)), ..self }
+        Self { rows, confidence: confidence.filter(|c| !is_certain(c)), ..self }
     }
 
     /// The most likely cells, padding included.
@@ -196,12 +202,18 @@ impl<'a> Evidence<'a> {
         cost.min(noise.burst_cost + bits as f32 * std::f32::consts::LN_2)
     }
 
-    /// Sums of the confidences of present and of vacant cells in a run of columns.
+    /// A field of a row that several values are compared with.
+    pub(crate) fn reader(&self, noise: Noise, row: usize, field: Field) -> Reader<'a> {
+        let column = self.layout().column_of(field).unwrap_or(0);
+        Reader { evidence: *self, noise, row, column, reading: self.read(row, field) }
+    }
+
+    /// Sums of the confidences of present and of vacant cells in a run of whole words of 32 columns.
     pub(crate) fn presence(&self, row: usize, columns: std::ops::Range<usize>) -> (u32, u32) {
         let present = self.cells.row(row).present_words();
         let Some(confidence) = self.confidence(row, columns.clone()) else {
             let length = columns.len() as u32;
-            let count = ones(present, columns);
+            let count = Halves::of(present).ones(columns);
             return (count * 255, (length - count) * 255);
         };
         let (mut here, mut all) = (0, 0);
@@ -217,26 +229,77 @@ impl<'a> Evidence<'a> {
     /// `column` on: none, one, two, … ten.
     pub(crate) fn presence_up_to(&self, row: usize, column: usize) -> [(u32, u32); 11] {
         let mut sums = [(0, 0); 11];
+        let halves = Halves::of(self.cells.row(row).present_words());
         for word in 0..10 {
-            let start = column + 32 * word;
-            let (present, vacant) = self.presence(row, start..start + 32);
+            let columns = column + 32 * word..column + 32 * word + 32;
+            let (present, vacant) = if self.is_certain() {
+                let count = halves.ones(columns);
+                (count * 255, (32 - count) * 255)
+            } else {
+                self.presence(row, columns)
+            };
             sums[word + 1] = (sums[word].0 + present, sums[word].1 + vacant);
         }
         sums
     }
 }
 
-/// Ones of a plane in a run of columns.
-pub(crate) fn ones(plane: &[u64], columns: std::ops::Range<usize>) -> u32 {
-    let (first, last) = (columns.start >> 6, columns.end.div_ceil(64));
-    let mut count = 0;
-    for (word, bits) in plane.iter().enumerate().take(last).skip(first) {
-        let start = columns.start.saturating_sub(64 * word).min(63);
-        let end = (columns.end - 64 * word).min(64);
-        let mask = (u64::MAX >> start) & (u64::MAX << (64 - end));
-        count += (bits & mask).count_ones();
+/// A field of one row, read once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    evidence: Evidence<'a>,
+    noise: Noise,
+    row: usize,
+    column: usize,
+    pub(crate) reading: Reading,
+}
+
+impl Reader<'_> {
+    /// Cost in nats of the field having `value`.
+    #[inline]
+    pub(crate) fn cost(&self, value: u32) -> f32 {
+        self.evidence.cost_of(self.noise, self.row, self.column, self.reading, value)
     }
-    count
+}
+
+/// Whether no cell is in doubt. Whole blocks are looked at: to stop at the first doubt costs a branch a
+/// cell.
+fn is_certain(confidence: &[u8]) -> bool {
+    confidence.chunks(4096).all(|block| block.iter().fold(u8::MAX, |all, c| all & c) == u8::MAX)
+}
+
+/// Words of 32 cells in a row of the reference layout.
+const HALVES: usize = 34;
+
+/// Present cells of a row in each of its words of 32 columns. Every header and option area of the
+/// reference layout begins and ends with such a word.
+///
+/// # Layout
+/// Bits are added side by side, all words alike, so that a compiler without a population count
+/// instruction makes vectors of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Halves([u8; HALVES]);
+
+impl Halves {
+    /// Counts those of a row's *present* plane.
+    pub(crate) fn of(present: &[u64]) -> Self {
+        let mut halves = [0; HALVES];
+        for (pair, word) in halves.as_chunks_mut::<2>().0.iter_mut().zip(present) {
+            let word = word - ((word >> 1) & 0x5555_5555_5555_5555);
+            let word = (word & 0x3333_3333_3333_3333) + ((word >> 2) & 0x3333_3333_3333_3333);
+            let word = (word + (word >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+            let word = word + (word >> 8);
+            let word = word + (word >> 16);
+            *pair = [(word >> 32) as u8, word as u8];
+        }
+        Self(halves)
+    }
+
+    /// Present cells in columns that begin and end with a word of 32.
+    pub(crate) fn ones(&self, columns: std::ops::Range<usize>) -> u32 {
+        debug_assert!(columns.start & 31 == 0 && columns.end & 31 == 0);
+        self.0[columns.start >> 5..columns.end >> 5].iter().map(|n| u32::from(*n)).sum()
+    }
 }
 
 /// `bits` (1 to 32) bits of a plane from `column` on, right-aligned.
@@ -250,16 +313,19 @@ pub(crate) fn extract(plane: &[u64], column: usize, bits: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::ones;
+    use super::Halves;
 
     #[test]
-    fn ones_are_those_of_the_columns() {
-        let plane = [0xf0f0_1234_5678_9abc, 0x8000_0000_0000_0001, u64::MAX];
+    fn halves_count_the_ones_of_the_columns() {
+        let plane: Vec<u64> = (1..=17_u64)
+            .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | if n == 3 { u64::MAX } else { 0 })
+            .collect();
         let bit = |c: usize| (plane[c >> 6] >> (63 - (c & 63))) & 1 == 1;
-        for start in [0, 1, 31, 63, 64, 65, 127] {
-            for end in [start, start + 1, 64.max(start), 128, 190, 192] {
+        let halves = Halves::of(&plane);
+        for start in (0..=1088).step_by(32) {
+            for end in (start..=1088).step_by(32) {
                 let naive = (start..end).filter(|c| bit(*c)).count();
-                assert_eq!(ones(&plane, start..end) as usize, naive, "{start}..{end}");
+                assert_eq!(halves.ones(start..end) as usize, naive, "{start}..{end}");
             }
         }
     }

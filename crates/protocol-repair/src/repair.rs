@@ -132,21 +132,21 @@ pub(crate) fn repair_timed(
         loop {
             passes += 1;
             let stage = cells;
-            let evidence = Evidence::certain(&stage);
-            let mut draft = Draft::new(&evidence, config);
+            let again = Evidence::certain(&stage);
+            let mut draft = Draft::new(&again, config);
             run(&mut draft, &mut changes, |rule, ns| profile.add(rule, ns));
             if draft.cells == stage || passes == PASSES {
-                return Ok(finish(soft, &draft, changes, (noise, passes, before), profile));
+                return Ok(finish(&evidence, &draft, changes, (noise, passes, before), profile));
             }
             cells = draft.cells;
         }
     }
-    Ok(finish(soft, &draft, changes, (noise, passes, before), profile))
+    Ok(finish(&evidence, &draft, changes, (noise, passes, before), profile))
 }
 
 /// Bytes and report of a decided trace.
 fn finish(
-    soft: &SoftMatrix,
+    evidence: &Evidence<'_>,
     draft: &Draft<'_>,
     changes: Changes,
     (noise, passes, tcp_explained_before): (f64, usize, f64),
@@ -156,7 +156,7 @@ fn finish(
     let start = std::time::Instant::now();
     let trace = compile(draft, &mut cells);
     profile.add_bytes(start.elapsed().as_nanos() as u64);
-    let report = report(soft, draft, &cells, changes);
+    let report = report(evidence, draft, &cells, changes);
     (trace, RepairReport { noise, passes, tcp_explained_before, ..report })
 }
 

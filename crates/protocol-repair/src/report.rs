@@ -1,10 +1,14 @@
 //! What repair changed: a measure of how good the evidence was.
 
-use crate::draft::{Draft, Transport};
-use crate::plan::options::{sack_range, timestamp_offset};
-use nprint_codec::{Field, IpVersion, Row, SoftMatrix, TernaryMatrix, icmp, ipv4, tcp, udp};
+use crate::draft::{Draft, Stack, Transport};
+use crate::evidence::Evidence;
+use nprint_codec::{Field, IpVersion, TernaryMatrix, icmp, ipv4, tcp, udp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+mod counts;
+
+use counts::Counts;
 
 /// Derived fields: they follow from the others, and a model need not get them right.
 ///
@@ -152,89 +156,27 @@ pub(crate) fn explained_share(draft: &Draft<'_>) -> f64 {
 
 /// Compares the evidence with the result.
 pub(crate) fn report(
-    soft: &SoftMatrix,
+    evidence: &Evidence<'_>,
     draft: &Draft<'_>,
     result: &TernaryMatrix,
     mut changes: Changes,
 ) -> RepairReport {
-    let layout = result.layout();
-    let fields: Vec<(Field, usize, bool)> =
-        layout.fields().map(|(f, c)| (f, c, DERIVED_FIELDS.contains(&f))).collect();
-    let mut derived_mask = vec![0_u64; layout.words()];
-    for (field, column, derived) in &fields {
-        for c in *column..*column + usize::from(field.bits) {
-            derived_mask[c >> 6] |= u64::from(*derived) << (63 - (c & 63));
-        }
-    }
-    let mut field_of = vec![0_u16; layout.columns()];
-    for (index, (field, column, _)) in fields.iter().enumerate() {
-        field_of[*column..*column + usize::from(field.bits)].fill(index as u16);
-    }
-    let mut by_field = vec![(0_u64, 0_u64); fields.len()];
-    let (mut cells, mut non_derived) = (0_u64, 0_u64);
-    let (mut changed, mut changed_non_derived) = (0_u64, 0_u64);
-    let mut lost = 0_u64;
-    let mut difference = vec![0_u64; layout.words()];
-    let options = layout.column_of(tcp::OPTIONS).unwrap_or(0);
-    let mut derived = derived_mask.clone();
-    for row in 0..result.rows() {
-        let (before, after) = (soft.cells().row(row), result.row(row));
-        derived.copy_from_slice(&derived_mask);
-        for columns in option_numbers(&after, options) {
-            columns.for_each(|c| derived[c >> 6] |= 1 << (63 - (c & 63)));
-        }
-        let mut any = 0;
-        for word in 0..layout.words() {
-            let (p, q) = (before.present_words()[word], after.present_words()[word]);
-            let d = (p ^ q) | (before.value_words()[word] ^ after.value_words()[word]);
-            difference[word] = d;
-            any |= d;
-            cells += u64::from((p | q).count_ones());
-            non_derived += u64::from(((p | q) & !derived[word]).count_ones());
-            changed += u64::from(d.count_ones());
-            changed_non_derived += u64::from((d & !derived[word]).count_ones());
-        }
-        if any == 0 {
-            continue;
-        }
-        let confidence = soft.row_confidence(row);
-        let mut last = None;
-        for (word, d) in difference.iter().enumerate() {
-            let mut left = *d;
-            while left != 0 {
-                let column = 64 * word + left.leading_zeros() as usize;
-                left &= !(1 << (63 - (column & 63)));
-                lost += u64::from(confidence[column]);
-                let field = usize::from(field_of[column]);
-                by_field[field].0 += 1;
-                // Columns of a field lie side by side.
-                by_field[field].1 += u64::from(last != Some(field));
-                last = Some(field);
-            }
-        }
-    }
-    let columns = layout.columns();
-    let trust: u64 =
-        soft.confidence()[..result.rows() * columns].iter().map(|c| u64::from(*c)).sum();
-    let checksum_cells = fields
-        .iter()
-        .zip(&by_field)
-        .filter(|((field, ..), _)| field.name.ends_with("_cksum"))
-        .map(|(_, counts)| counts.0)
+    let counts = Counts::of(evidence, result);
+    let fields = || result.layout().fields().map(|(field, _)| field).zip(&counts.by_field);
+    let checksum_cells = fields()
+        .filter(|(field, _)| field.name.ends_with("_cksum"))
+        .map(|(_, (cells, _))| cells)
         .sum();
     changes.add_rule("checksums", checksum_cells, None);
-    let mut packets_by_protocol = BTreeMap::new();
+    let mut packets_by_stack: Vec<(Stack, usize)> = Vec::new();
     for facts in &draft.rows {
-        let version = if facts.stack.version == IpVersion::V4 { "ipv4" } else { "ipv6" };
-        let transport = match facts.stack.transport {
-            Transport::Tcp => "tcp",
-            Transport::Udp => "udp",
-            Transport::Icmp => "icmp",
-            Transport::Fragment => "fragment",
-            Transport::Other => "other",
-        };
-        *packets_by_protocol.entry(format!("{version}/{transport}")).or_default() += 1;
+        match packets_by_stack.iter_mut().find(|(stack, _)| *stack == facts.stack) {
+            Some((_, packets)) => *packets += 1,
+            None => packets_by_stack.push((facts.stack, 1)),
+        }
     }
+    let packets_by_protocol =
+        packets_by_stack.into_iter().map(|(stack, packets)| (stack_name(stack), packets)).collect();
     let opens = |rows: &Vec<usize>| {
         draft.value(rows[0], tcp::SYN) == 1 && draft.value(rows[0], tcp::ACK) == 0
     };
@@ -244,26 +186,24 @@ pub(crate) fn report(
         .sum();
     RepairReport {
         packets: result.rows(),
-        padding_rows: soft.cells().rows() - result.rows(),
+        padding_rows: evidence.cells().rows() - result.rows(),
         packets_by_protocol,
         flows: draft.flows.len(),
         handshakes,
         noise: 0.0,
         passes: 1,
-        cells,
-        changed_cells: changed,
-        non_derived_cells: non_derived,
-        changed_non_derived_cells: changed_non_derived,
-        confidence_lost: share(lost, trust),
-        by_field: fields
-            .iter()
-            .zip(by_field)
-            .filter(|(_, counts)| counts.0 > 0)
-            .map(|((field, _, derived), (cells, rows))| FieldChange {
+        cells: counts.cells,
+        changed_cells: counts.changed,
+        non_derived_cells: counts.non_derived,
+        changed_non_derived_cells: counts.changed_non_derived,
+        confidence_lost: share(counts.lost, counts.trust),
+        by_field: fields()
+            .filter(|(_, (cells, _))| *cells > 0)
+            .map(|(field, (cells, rows))| FieldChange {
                 field: field.name.to_owned(),
-                cells,
-                rows,
-                derived: *derived,
+                cells: *cells,
+                rows: *rows,
+                derived: DERIVED_FIELDS.contains(&field),
             })
             .collect(),
         by_rule: changes.rules,
@@ -272,12 +212,15 @@ pub(crate) fn report(
     }
 }
 
-/// Columns of the numbers inside a row's TCP options, whose area begins at column `start`.
-fn option_numbers(row: &Row<'_>, start: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let mut found = [None, None];
-    if row.get(tcp::DATA_OFFSET).is_some_and(|words| words > 5) {
-        let bytes = row.bytes(tcp::OPTIONS);
-        found = [timestamp_offset(&bytes).map(|at| at..at + 8), sack_range(&bytes)];
-    }
-    found.into_iter().flatten().map(move |bytes| start + 8 * bytes.start..start + 8 * bytes.end)
+/// Such as `ipv4/tcp`.
+fn stack_name(stack: Stack) -> String {
+    let version = if stack.version == IpVersion::V4 { "ipv4" } else { "ipv6" };
+    let transport = match stack.transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+        Transport::Icmp => "icmp",
+        Transport::Fragment => "fragment",
+        Transport::Other => "other",
+    };
+    format!("{version}/{transport}")
 }

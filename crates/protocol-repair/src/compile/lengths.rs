@@ -63,9 +63,9 @@ fn payload_grammar(draft: &Draft<'_>, row: usize) -> (u32, u32) {
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     // Bytes after the IPv4 header with options, or after the 40 bytes of IPv6; and their limit.
     let mut lengths = vec![(0_u32, 0_u32); draft.rows.len()];
-    for rows in draft.pooled_directions() {
+    for rows in draft.pooled_directions().iter() {
         let (v4, v6): (Vec<usize>, Vec<usize>) =
-            rows.into_iter().partition(|r| draft.rows[*r].stack.version == IpVersion::V4);
+            rows.iter().partition(|r| draft.rows[**r].stack.version == IpVersion::V4);
         let totals = settle(draft, &v4, ipv4::TOTAL_LENGTH, draft.noise);
         let payloads = settle(draft, &v6, ipv6::PAYLOAD_LENGTH, draft.noise);
         let limit = |lengths: &[u32]| {

@@ -5,7 +5,7 @@
 //! nothing behind a hole there is no option: NOPs take its place, so that no length changes.
 
 use crate::draft::Draft;
-use crate::plan::options::sack_range;
+use crate::plan::options::{OptionArea, sack_range};
 use nprint_codec::tcp;
 
 /// Furthest that a block lies from the acknowledgement, and longest block. Units: bytes.
@@ -65,7 +65,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, rows: &[usize]) {
         if draft.value(row, tcp::DATA_OFFSET) <= 7 {
             continue;
         }
-        let mut bytes = draft.cells.row(row).bytes(tcp::OPTIONS);
+        let mut bytes = OptionArea::of_tcp(&draft.cells.row(row));
         let Some(blocks) = sack_range(&bytes) else { continue };
         if trusted && bytes[blocks.clone()].as_chunks::<8>().0.iter().all(|b| is_possible(*b, ack))
         {

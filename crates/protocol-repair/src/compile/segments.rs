@@ -59,9 +59,18 @@ fn fixed(draft: &Draft<'_>, row: usize) -> u32 {
 /// Lengths while they are still to be decided.
 struct Open<'a> {
     draft: &'a Draft<'a>,
-    /// The side's most frequent lengths, in the order of the lengths, with how often they come.
-    frequent: Vec<(u32, usize)>,
-    total: f32,
+    /// The side's most frequent lengths, in their order.
+    frequent: Vec<Frequent>,
+    /// Nats of a length that none has.
+    unseen: f32,
+}
+
+/// A length that segments of a side have.
+struct Frequent {
+    payload: u32,
+    /// Nats of it for a segment of another length, and for one of them: a length does not vouch for
+    /// itself.
+    nats: [f32; 2],
 }
 
 impl<'a> Open<'a> {
@@ -71,40 +80,47 @@ impl<'a> Open<'a> {
         let mut frequent = counts(&settled);
         frequent.truncate(FREQUENT);
         frequent.sort_unstable();
-        Self { draft, frequent, total: settled.len() as f32 + 1.0 }
+        let total = settled.len() as f32 + 1.0;
+        let nats = |count: usize| (-((count as f32 + 0.02) / total).ln()).min(NEW_LENGTH);
+        let frequent = frequent
+            .into_iter()
+            .map(|(payload, count)| Frequent { payload, nats: [nats(count), nats(count - 1)] });
+        Self { draft, frequent: frequent.collect(), unseen: nats(0) }
     }
 
-    /// Nats of `payload` bytes that `count` segments of the side have.
-    fn price(&self, segment: &Segment, payload: u32, count: usize) -> f32 {
-        // A length does not vouch for itself.
-        let count = count.saturating_sub(usize::from(payload == segment.payload));
-        let share = -((count as f32 + 0.02) / self.total).ln();
+    /// Nats of what the length field says to `payload` bytes.
+    fn told(&self, segment: &Segment, payload: u32) -> f32 {
         let Segment { row, length, length_column, empty, .. } = *segment;
         let (evidence, noise) = (self.draft.evidence, self.draft.noise);
-        evidence.cost_of(noise, row, length_column, length, payload + empty) + share.min(NEW_LENGTH)
+        evidence.cost_of(noise, row, length_column, length, payload + empty)
     }
 }
 
 impl Lengths for Open<'_> {
     fn cost(&self, segment: &Segment, payload: u32) -> f32 {
-        let known = self.frequent.binary_search_by_key(&payload, |(length, _)| *length);
-        self.price(segment, payload, known.map_or(0, |at| self.frequent[at].1))
+        let known = self.frequent.binary_search_by_key(&payload, |f| f.payload);
+        let nats = known.map_or(self.unseen, |at| {
+            self.frequent[at].nats[usize::from(payload == segment.payload)]
+        });
+        self.told(segment, payload) + nats
     }
 
     fn likely(&self, segment: &Segment) -> Vec<u32> {
         let mut best = [(f32::MAX, 0); LIKELY];
-        for (payload, count) in &self.frequent {
-            if *payload > segment.most || *payload == segment.payload {
+        for Frequent { payload, nats: [nats, _] } in &self.frequent {
+            let worst = best[LIKELY - 1].0;
+            if *payload > segment.most || *payload == segment.payload || *nats >= worst {
                 continue;
             }
-            let price = self.price(segment, *payload, *count);
-            if price < best[LIKELY - 1].0 {
+            let price = self.told(segment, *payload) + nats;
+            if price < worst {
                 let at = best.partition_point(|(known, _)| *known <= price);
                 best[at..].rotate_right(1);
                 best[at] = (price, *payload);
             }
         }
-        let mut likely = vec![segment.payload];
+        let mut likely = Vec::with_capacity(LIKELY + 2);
+        likely.push(segment.payload);
         likely.extend(best.iter().filter(|(price, _)| *price < f32::MAX).map(|(_, p)| *p));
         let own = segment.length.value.checked_sub(segment.empty);
         if let Some(own) = own.filter(|own| *own <= segment.most && !likely.contains(own)) {

@@ -2,7 +2,7 @@
 
 use super::sack;
 use crate::draft::{Draft, Transport};
-use crate::plan::options::timestamp_offset;
+use crate::plan::options::{OptionArea, timestamp_offset};
 use nprint_codec::tcp;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +26,7 @@ fn stamped(draft: &Draft<'_>, rows: &[usize]) -> Vec<(usize, usize)> {
     let mut out = Vec::new();
     for row in rows {
         if draft.value(*row, tcp::DATA_OFFSET) > 5 {
-            let bytes = draft.cells.row(*row).bytes(tcp::OPTIONS);
+            let bytes = OptionArea::of_tcp(&draft.cells.row(*row));
             if let Some(at) = timestamp_offset(&bytes) {
                 out.push((*row, at));
             }
@@ -84,7 +84,7 @@ fn set_clocks(draft: &mut Draft<'_>, stamped: &[(usize, usize)], base: [u32; 2])
             None => base[1 - side].wrapping_add(ticks),
         };
         seen[side] = Some(value);
-        let mut bytes = draft.cells.row(*row).bytes(tcp::OPTIONS);
+        let mut bytes = OptionArea::of_tcp(&draft.cells.row(*row));
         bytes[*at..at + 4].copy_from_slice(&value.to_be_bytes());
         bytes[at + 4..at + 8].copy_from_slice(&echo.to_be_bytes());
         draft.cells.row_mut(*row).set_bytes(tcp::OPTIONS, &bytes);

@@ -16,8 +16,8 @@ fn settle_directions(
     // A flow label names one conversation; the rest belongs to hosts.
     let groups =
         if field == ipv6::FLOW_LABEL { draft.directions() } else { draft.pooled_directions() };
-    for rows in groups {
-        let rows: Vec<usize> = rows.into_iter().filter(|r| takes(draft, *r)).collect();
+    for rows in groups.iter() {
+        let rows: Vec<usize> = rows.iter().copied().filter(|r| takes(draft, *r)).collect();
         let values = settle(draft, &rows, field, draft.noise);
         for (row, value) in rows.into_iter().zip(values) {
             draft.set(row, field, value);
@@ -74,9 +74,9 @@ pub(crate) fn push(draft: &mut Draft<'_>) {
     if draft.noise.is_clean() && draft.evidence.is_certain() {
         return;
     }
-    for rows in draft.pooled_directions() {
-        let rows: Vec<usize> =
-            rows.into_iter().filter(|r| draft.rows[*r].stack.transport == Transport::Tcp).collect();
+    for rows in draft.pooled_directions().iter() {
+        let is_tcp = |r: &usize| draft.rows[*r].stack.transport == Transport::Tcp;
+        let rows: Vec<usize> = rows.iter().copied().filter(is_tcp).collect();
         let largest = rows.iter().map(|r| draft.rows[*r].payload_bytes).max().unwrap_or(0);
         let mut kinds = [Vec::new(), Vec::new(), Vec::new()];
         for row in rows {

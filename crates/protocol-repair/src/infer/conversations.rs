@@ -102,13 +102,18 @@ impl Conversations {
 
     /// Gives a row to the conversation that explains it best, or to a new one.
     fn place(&mut self, ends: &Ends, row: usize, evidence: &PortEvidence<'_>) {
-        let best = self
-            .near(row)
-            .map(|index| {
-                let cost = evidence.cost(ends, self.all[index].ports);
-                (cost - self.share(index, row).ln(), index)
-            })
-            .min_by(|a, b| a.0.total_cmp(&b.0));
+        let mut best: Option<(f32, usize)> = None;
+        for index in self.near(row) {
+            let cost = evidence.cost(ends, self.all[index].ports);
+            // A share is 1 at most, so that its logarithm only adds to the cost.
+            if best.is_some_and(|(least, _)| cost > least + 1e-3) {
+                continue;
+            }
+            let cost = cost - self.share(index, row).ln();
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, index));
+            }
+        }
         match best {
             // Naming costs more than this whatever the ports are.
             Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row),

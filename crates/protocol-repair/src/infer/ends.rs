@@ -47,6 +47,8 @@ pub(super) struct PortEvidence<'a> {
     evidence: &'a Evidence<'a>,
     columns: [usize; 2],
     pub(super) noise: Noise,
+    /// What wrong bits of a port cost where every cell is certain, by their number.
+    prices: [f32; 33],
 }
 
 impl<'a> PortEvidence<'a> {
@@ -57,7 +59,7 @@ impl<'a> PortEvidence<'a> {
         }
         let layout = draft.evidence.cells().layout();
         let columns = port_fields(transport).map(|f| layout.column_of(f).unwrap_or(0));
-        Self { evidence: draft.evidence, columns, noise }
+        Self { evidence: draft.evidence, columns, noise, prices: noise.prices(16) }
     }
 
     pub(super) fn read(&self, row: usize) -> Ends {
@@ -67,12 +69,27 @@ impl<'a> PortEvidence<'a> {
     /// Nats that one end (0: source) costs as `port`.
     pub(super) fn end_cost(&self, ends: &Ends, end: usize, port: u16) -> f32 {
         let (column, reading) = (self.columns[end], ends.readings[end]);
+        if self.evidence.is_certain() {
+            return self.prices
+                [((reading.value ^ u32::from(port)) & reading.known).count_ones() as usize];
+        }
         self.evidence.cost_of(self.noise, ends.row, column, reading, u32::from(port))
     }
 
     /// Nats that a row costs when it goes from the first port to the second, and back.
     pub(super) fn costs(&self, ends: &Ends, ports: [u16; 2]) -> [f32; 2] {
         let [a, b] = ports;
+        if self.evidence.is_certain() {
+            // Both ends both ways at once, 16 bits each.
+            let [source, destination] = ends.readings;
+            let pair = |first: u32, second: u32| first << 16 | second;
+            let (value, known) =
+                (pair(source.value, destination.value), pair(source.known, destination.known));
+            let wrong = |a: u16, b: u16| u64::from((value ^ pair(a.into(), b.into())) & known);
+            let counts = ones_of_lanes(wrong(a, b) << 32 | wrong(b, a));
+            let price = |lane: u32| self.prices[(counts >> (16 * lane)) as usize & 31];
+            return [price(3) + price(2), price(1) + price(0)];
+        }
         let along = self.end_cost(ends, 0, a) + self.end_cost(ends, 1, b);
         if a == b {
             return [along; 2];
@@ -110,5 +127,28 @@ impl<'a> PortEvidence<'a> {
                 (false, _) => 0.0,
             }
         })
+    }
+}
+
+/// Ones of each 16 bits of a word.
+fn ones_of_lanes(word: u64) -> u64 {
+    let word = word - ((word >> 1) & 0x5555_5555_5555_5555);
+    let word = (word & 0x3333_3333_3333_3333) + ((word >> 2) & 0x3333_3333_3333_3333);
+    let word = (word + (word >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
+    (word + (word >> 8)) & 0x00ff_00ff_00ff_00ff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ones_of_lanes;
+
+    #[test]
+    fn lanes_count_their_own_ones() {
+        for word in [0, u64::MAX, 0x8001_0000_ffff_0f0f, 0x1234_5678_9abc_def0] {
+            for lane in 0..4 {
+                let own = (word >> (16 * lane)) as u16;
+                assert_eq!((ones_of_lanes(word) >> (16 * lane)) as u8, own.count_ones() as u8);
+            }
+        }
     }
 }

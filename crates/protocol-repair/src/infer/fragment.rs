@@ -69,9 +69,10 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
 
 /// Decides don't-fragment: of whole packets per direction of a flow, of fragments one by one.
 pub(crate) fn dont_fragment(draft: &mut Draft<'_>) {
-    for rows in draft.pooled_directions() {
+    for rows in draft.pooled_directions().iter() {
         let whole: Vec<usize> = rows
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|r| {
                 let facts = draft.rows[*r];
                 facts.stack.version == IpVersion::V4

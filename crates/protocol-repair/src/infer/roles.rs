@@ -7,7 +7,7 @@
 use super::conversations::Conversations;
 use super::ends::{Ends, PortEvidence};
 use crate::draft::Draft;
-use crate::evidence::Reading;
+use crate::evidence::{Noise, Reading};
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 
 /// Ports that speak for a role by this much more than for any other decide alone; half of it is
@@ -31,17 +31,22 @@ struct Repeated {
     field: Field,
     /// The most frequent values of all roles.
     values: Vec<u32>,
-    /// Which of them each row has; [`Self::rare`] for none.
+    /// What each row says.
+    readings: Vec<Reading>,
+    /// Which of the values each row has; [`Self::rare`] for none.
     of_row: Vec<u8>,
     /// How often each role has each of them; `values.len() + 1` entries a role.
     counts: Vec<u32>,
+    /// Likelihood of so many wrong bits where every cell is certain, and of a rare value.
+    likelihoods: [f32; 33],
+    rare_likelihood: f32,
 }
 
 impl Repeated {
-    fn new(draft: &Draft<'_>, ends: &[Ends], field: Field) -> Self {
-        let readings = ends.iter().map(|e| draft.evidence.read(e.row, field));
-        let mut full: Vec<u32> =
-            readings.clone().filter(|r| r.is_full()).map(|r| r.value).collect();
+    fn new(draft: &Draft<'_>, ends: &[Ends], field: Field, noise: Noise) -> Self {
+        let readings: Vec<Reading> =
+            ends.iter().map(|e| draft.evidence.read(e.row, field)).collect();
+        let mut full: Vec<u32> = readings.iter().filter(|r| r.is_full()).map(|r| r.value).collect();
         full.sort_unstable();
         let mut counted: Vec<(usize, u32)> =
             full.chunk_by(|a, b| a == b).map(|same| (same.len(), same[0])).collect();
@@ -51,6 +56,7 @@ impl Repeated {
         let rare = values.len();
         // A damaged row has the frequent value that it is nearest to, if that is near.
         let of_row = readings
+            .iter()
             .map(|reading| {
                 let exact = |v: &u32| reading.is_full() && *v == reading.value;
                 let near = |i: &usize| ((values[*i] ^ reading.value) & reading.known).count_ones();
@@ -60,7 +66,10 @@ impl Repeated {
                 best.unwrap_or(rare) as u8
             })
             .collect();
-        Self { field, values, of_row, counts: Vec::new() }
+        let likelihoods = noise.prices(field.bits).map(|price| (-price).exp());
+        let rare_likelihood = (-f32::from(field.bits) * std::f32::consts::LN_2).exp();
+        let counts = Vec::new();
+        Self { field, values, readings, of_row, counts, likelihoods, rare_likelihood }
     }
 
     fn rare(&self) -> usize {
@@ -84,21 +93,63 @@ pub(super) struct Roles<'a> {
     ends: &'a [Ends],
     evidence: PortEvidence<'a>,
     repeated: Vec<Repeated>,
-    moving: Vec<Field>,
+    moving: Vec<Moving>,
     pub(super) of_row: Vec<usize>,
+}
+
+/// The high bits of a number that moves slowly within a role: what each row says.
+struct Moving {
+    bits: u16,
+    readings: Vec<Reading>,
 }
 
 /// What a decision about one row goes by.
 struct Context {
     /// The rows of each conversation.
     members: Vec<Vec<u32>>,
-    /// The largest conversations.
+    /// Rows of each role.
+    rows: Vec<u32>,
+    /// Nats of a row's being of each conversation when no row around is.
+    elsewhere: Vec<f32>,
+    /// The largest conversations, by number.
     large: Vec<usize>,
     /// In how many bits the ports of each conversation differ at least from those of a large one
     /// and from its own the other way round.
     apart: Vec<u32>,
-    /// Share of rows of a conversation that go the way of the one before.
-    stays: f32,
+    /// Nats of a row's going the way of the one before in its conversation, and of its turning.
+    turns: [f32; 2],
+}
+
+/// Conversations of the rows around one.
+struct Around {
+    /// Each with how many rows it has here, the row itself left out; by number.
+    counts: [(usize, usize); 2 * WINDOW + 2],
+    length: usize,
+}
+
+impl Around {
+    fn new(of_row: &[usize], row: usize) -> Self {
+        let mut around = Self { counts: [(0, 0); 2 * WINDOW + 2], length: 0 };
+        let first = row.saturating_sub(WINDOW);
+        let end = (row + WINDOW + 1).min(of_row.len());
+        for (at, role) in of_row[first..end].iter().enumerate() {
+            let conversation = role >> 1;
+            let here = usize::from(first + at != row);
+            let known = around.counts[..around.length].iter_mut().find(|c| c.0 == conversation);
+            if let Some((_, count)) = known {
+                *count += here;
+            } else {
+                around.counts[around.length] = (conversation, here);
+                around.length += 1;
+            }
+        }
+        around.counts[..around.length].sort_unstable();
+        around
+    }
+
+    fn counts(&self) -> &[(usize, usize)] {
+        &self.counts[..self.length]
+    }
 }
 
 impl<'a> Roles<'a> {
@@ -122,7 +173,11 @@ impl<'a> Roles<'a> {
         if draft.rows[ends[0].row].stack.transport == crate::draft::Transport::Tcp {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
-        let repeated = repeated.iter().map(|f| Repeated::new(draft, ends, *f)).collect();
+        let noise = evidence.noise;
+        let repeated = repeated.iter().map(|f| Repeated::new(draft, ends, *f, noise)).collect();
+        let read = |field| ends.iter().map(|e| draft.evidence.read(e.row, field)).collect();
+        let moving =
+            moving.into_iter().map(|f| Moving { bits: f.bits, readings: read(f) }).collect();
         Self { draft, ends, evidence, repeated, moving, of_row }
     }
 
@@ -136,6 +191,7 @@ impl<'a> Roles<'a> {
         let mut large: Vec<usize> = (0..number).filter(|c| members[*c].len() > 2).collect();
         large.sort_by_key(|c| std::cmp::Reverse(members[*c].len()));
         large.truncate(COMPARED);
+        large.sort_unstable();
         let pairs = members.iter().flat_map(|m| m.windows(2));
         let (same, all) = pairs.fold((1.0, 2.0), |(same, all), w| {
             let alike = self.of_row[w[0] as usize] == self.of_row[w[1] as usize];
@@ -152,9 +208,16 @@ impl<'a> Roles<'a> {
                 others.fold(2 * (a ^ b).count_ones(), u32::min)
             })
             .collect();
-        let context = Context { members, large, apart, stays: same / all };
-        let choices: Vec<Choice> =
-            (0..self.ends.len()).map(|row| self.choose(row, conversations, &context)).collect();
+        let mut rows = vec![0; 2 * number];
+        self.of_row.iter().for_each(|role| rows[*role] += 1);
+        let elsewhere = members.iter().map(|m| self.prior(0, m.len())).collect();
+        let stays: f32 = same / all;
+        let turns = [-stays.ln(), -(1.0 - stays).ln()];
+        let context = Context { members, rows, elsewhere, large, apart, turns };
+        let mut costs = Vec::new();
+        let choices: Vec<Choice> = (0..self.ends.len())
+            .map(|row| self.choose(row, conversations, &context, &mut costs))
+            .collect();
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
         let mut roles: Vec<usize> = choices
             .iter()
@@ -169,43 +232,67 @@ impl<'a> Roles<'a> {
         self.of_row = roles;
     }
 
-    /// The most likely role of a row in its conversation and in all others.
-    fn choose(&self, row: usize, conversations: &Conversations, context: &Context) -> Choice {
+    /// Nats of a row's being of a conversation with so many rows around it and so many other rows in all.
+    fn prior(&self, here: usize, all: usize) -> f32 {
+        let share = 0.8 * here as f32 / (2 * WINDOW) as f32
+            + 0.2 * (all as f32 + 0.1) / self.ends.len() as f32;
+        -share.ln()
+    }
+
+    /// The most likely role of a row in its conversation and in all others; `costs` is room for those
+    /// of its candidates.
+    fn choose(
+        &self,
+        row: usize,
+        conversations: &Conversations,
+        context: &Context,
+        costs: &mut Vec<(f32, usize)>,
+    ) -> Choice {
         let (own, ends) = (self.of_row[row], &self.ends[row]);
-        let around = row.saturating_sub(WINDOW)..(row + WINDOW + 1).min(self.ends.len());
-        let prior = |conversation: usize| {
-            let here = around.clone().filter(|r| *r != row && self.of_row[*r] >> 1 == conversation);
-            let all = context.members[conversation].len() - usize::from(conversation == own >> 1);
-            let share = 0.8 * here.count() as f32 / (2 * WINDOW) as f32
-                + 0.2 * (all as f32 + 0.1) / self.ends.len() as f32;
-            -share.ln()
+        let around = Around::new(&self.of_row, row);
+        let prior = |conversation: usize, here: usize| {
+            let own = usize::from(conversation == own >> 1);
+            if here + own == 0 {
+                return context.elsewhere[conversation];
+            }
+            self.prior(here, context.members[conversation].len() - own)
         };
         let own_ports = conversations.all[own >> 1].ports;
         let own_cost = self.evidence.costs(ends, own_ports)[own & 1];
         let missing = ends.missing();
         let margin = if own_cost == 0.0 && missing == 0 { 0.5 * CLEAR } else { CLEAR };
         // No other role can cost less than the bits in which its ports differ from these.
-        let differ = around
-            .clone()
-            .map(|r| self.of_row[r] >> 1)
-            .filter(|c| *c != own >> 1)
-            .map(|c| distance(own_ports, conversations.all[c].ports))
+        let others = around.counts().iter().filter(|(c, _)| *c != own >> 1);
+        let differ = others
+            .map(|(c, _)| distance(own_ports, conversations.all[*c].ports))
             .fold(context.apart[own >> 1], u32::min);
         let least = self.evidence.least_cost(differ.saturating_sub(missing));
-        if least - 2.0 * own_cost - prior(own >> 1) > margin {
+        let here = around.counts().iter().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| *n);
+        if least - 2.0 * own_cost - prior(own >> 1, here) > margin {
             return Choice { own, other: own, gain: -margin };
         }
-        let mut candidates = context.large.clone();
-        candidates.extend(around.clone().map(|r| self.of_row[r] >> 1));
-        candidates.push(own >> 1);
-        candidates.sort_unstable();
-        candidates.dedup();
-        let mut costs: Vec<(f32, usize)> = Vec::with_capacity(2 * candidates.len());
-        for conversation in candidates {
+        // Candidates are the large conversations and those around, by number; what costs more by this
+        // than its present role is none.
+        let most = own_cost + prior(own >> 1, here) + margin;
+        costs.clear();
+        let mut near = around.counts().iter().copied().peekable();
+        let mut large = context.large.iter().copied().peekable();
+        loop {
+            let (conversation, here) = match (near.peek(), large.peek()) {
+                (Some((n, _)), Some(l)) if l < n => (*l, 0),
+                (Some(next), _) => *next,
+                (None, Some(l)) => (*l, 0),
+                (None, None) => break,
+            };
+            near.next_if(|(n, _)| *n == conversation);
+            large.next_if(|l| *l == conversation);
             let [along, back] = self.evidence.costs(ends, conversations.all[conversation].ports);
-            let prior = prior(conversation);
-            costs.push((along + prior, 2 * conversation));
-            costs.push((back + prior, 2 * conversation + 1));
+            let prior = prior(conversation, here);
+            for (way, cost) in [along + prior, back + prior].into_iter().enumerate() {
+                if cost <= most {
+                    costs.push((cost, 2 * conversation + way));
+                }
+            }
         }
         let least = costs.iter().fold(f32::MAX, |least, (cost, _)| cost.min(least));
         costs.retain(|(cost, _)| *cost <= least + margin);
@@ -218,14 +305,26 @@ impl<'a> Roles<'a> {
         }
         let seen = Seen::new(self, row);
         let worst = least + 2.0 * margin;
-        let (mut here, mut elsewhere) = ((worst, own), (worst, own));
-        for (cost, role) in costs {
-            let best = if role >> 1 == own >> 1 { &mut here } else { &mut elsewhere };
-            let cost = cost + self.rest(row, role, &seen, context);
-            if cost < best.0 {
-                *best = (cost, role);
+        let mut best = [(worst, own); 2];
+        let place = |role: usize| usize::from(role >> 1 != own >> 1);
+        // The rest only adds to what the ports cost: the cheapest first, and then those that may still be
+        // cheaper. Of equal costs the first role has it.
+        let cheapest = [0, 1].map(|at| {
+            let costs = costs.iter().filter(|(_, role)| place(*role) == at);
+            costs.min_by(|a, b| a.0.total_cmp(&b.0)).copied()
+        });
+        let others = costs.iter().filter(|c| !cheapest.contains(&Some(**c)));
+        for (cost, role) in cheapest.iter().flatten().chain(others) {
+            let best = &mut best[place(*role)];
+            if *cost > best.0 + 1e-3 {
+                continue;
+            }
+            let cost = cost + self.rest(row, *role, &seen, context);
+            if cost < best.0 || (cost == best.0 && cost < worst && *role < best.1) {
+                *best = (cost, *role);
             }
         }
+        let [here, elsewhere] = best;
         Choice { own: here.1, other: elsewhere.1, gain: here.0 - elsewhere.0 }
     }
 
@@ -237,24 +336,28 @@ impl<'a> Roles<'a> {
         let after = members[at..].iter().map(|m| *m as usize).filter(|m| *m != row);
         let mut cost = 0.0;
         for near in [before.clone().next(), after.clone().next()].into_iter().flatten() {
-            let same = self.of_row[near] == role;
-            cost -= if same { context.stays } else { 1.0 - context.stays }.ln();
+            cost += context.turns[usize::from(self.of_row[near] != role)];
         }
         for (repeated, likelihoods) in self.repeated.iter().zip(&seen.repeated) {
-            cost += self.repeated_cost(repeated, likelihoods, row, role);
+            cost += self.repeated_cost(repeated, likelihoods, row, role, context.rows[role]);
         }
-        let alike = |rows: &mut dyn Iterator<Item = usize>| -> Vec<usize> {
-            rows.take(REACH).filter(|m| self.of_row[*m] == role).take(NEIGHBOURS).collect()
-        };
-        let mut near = alike(&mut before.clone());
-        near.extend(alike(&mut after.clone()));
-        for (field, own) in self.moving.iter().zip(&seen.moving) {
-            let unknown = f32::from(field.bits) * std::f32::consts::LN_2;
+        let mut near = [0; 2 * NEIGHBOURS];
+        let mut length = 0;
+        for rows in [&mut before.clone() as &mut dyn Iterator<Item = usize>, &mut after.clone()] {
+            for m in rows.take(REACH).filter(|m| self.of_row[*m] == role).take(NEIGHBOURS) {
+                near[length] = m;
+                length += 1;
+            }
+        }
+        let near = &near[..length];
+        for moving in &self.moving {
+            let unknown = f32::from(moving.bits) * std::f32::consts::LN_2;
+            let own = moving.readings[row];
             // The mean: one neighbour in the wrong place must not draw others after it.
             let sum: f32 = near
                 .iter()
                 .map(|m| {
-                    let other = self.draft.evidence.read(self.ends[*m].row, *field);
+                    let other = moving.readings[*m];
                     let wrong = (own.value ^ other.value) & own.known & other.known;
                     (TWO_COPIES * wrong.count_ones() as f32 * self.evidence.noise.bit_cost)
                         .min(unknown)
@@ -269,19 +372,25 @@ impl<'a> Roles<'a> {
     fn repeated_cost(
         &self,
         repeated: &Repeated,
-        likelihoods: &[f32],
+        likelihoods: &[f32; VALUES + 1],
         row: usize,
         role: usize,
+        rows: u32,
     ) -> f32 {
         let width = repeated.rare() + 1;
         let counts = &repeated.counts[role * width..(role + 1) * width];
         let own = (self.of_row[row] == role).then(|| usize::from(repeated.of_row[row]));
-        let total: u32 = counts.iter().sum::<u32>() - u32::from(own.is_some());
+        let total = rows - u32::from(own.is_some());
         let share = |value: usize| {
             let count = counts[value] - u32::from(own == Some(value));
             (count as f32 + 1.0 / width as f32) / (total as f32 + 1.0)
         };
-        let likelihood: f32 = likelihoods.iter().enumerate().map(|(v, l)| share(v) * l).sum();
+        // Products first: they do not wait for each other as the terms of the sum do.
+        let mut products = [0.0; VALUES + 1];
+        for (value, product) in products[..width].iter_mut().enumerate() {
+            *product = share(value) * likelihoods[value];
+        }
+        let likelihood: f32 = products[..width].iter().sum();
         -likelihood.max(f32::MIN_POSITIVE).ln()
     }
 }
@@ -320,29 +429,30 @@ fn dissolve(choices: &[Choice], members: &[Vec<u32>], cost_of_another: f32, role
     }
 }
 
-/// What the cells of a row say of the fields besides its ports.
+/// What the cells of a row say of the fields whose values repeat.
 struct Seen {
-    /// For each repeated field the likelihood of each value and of a rare one.
-    repeated: Vec<Vec<f32>>,
-    moving: Vec<Reading>,
+    /// For each of them the likelihood of each value and of a rare one.
+    repeated: Vec<[f32; VALUES + 1]>,
 }
 
 impl Seen {
     fn new(roles: &Roles<'_>, row: usize) -> Self {
         let (evidence, noise) = (roles.draft.evidence, roles.evidence.noise);
-        let row = roles.ends[row].row;
-        let repeated = roles
-            .repeated
-            .iter()
-            .map(|repeated| {
-                let field = repeated.field;
-                let rare = (-f32::from(field.bits) * std::f32::consts::LN_2).exp();
-                let value = |v: &u32| (-evidence.cost(noise, row, field, *v)).exp();
-                repeated.values.iter().map(value).chain([rare]).collect()
-            })
-            .collect();
-        let moving = roles.moving.iter().map(|f| evidence.read(row, *f)).collect();
-        Self { repeated, moving }
+        let repeated = roles.repeated.iter().map(|repeated| {
+            let reading = repeated.readings[row];
+            let mut likelihoods = [0.0; VALUES + 1];
+            for (likelihood, value) in likelihoods.iter_mut().zip(&repeated.values) {
+                *likelihood = if evidence.is_certain() {
+                    let wrong = (reading.value ^ value) & reading.known;
+                    repeated.likelihoods[wrong.count_ones() as usize]
+                } else {
+                    (-evidence.cost(noise, roles.ends[row].row, repeated.field, *value)).exp()
+                };
+            }
+            likelihoods[repeated.rare()] = repeated.rare_likelihood;
+            likelihoods
+        });
+        Self { repeated: repeated.collect() }
     }
 }
 

@@ -29,14 +29,20 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
     let total = rows.len().max(1) as f32;
     for _ in 0..2 {
         let shares = true_shares(&histogram, noise, total, u32::from(field.bits));
+        // What a change to a value of this share costs, and its repetition.
+        let nats = |share: f32| {
+            let changed = (1.0 - stays) * share;
+            [-changed.ln(), -(changed + stays).ln()]
+        };
         let by_value = {
-            let mut sorted = shares.clone();
+            let mut sorted: Vec<_> = shares.iter().map(|(v, share)| (*v, nats(*share))).collect();
             sorted.sort_unstable_by_key(|(value, _)| *value);
             sorted
         };
-        let share_of = |value: u32| {
+        let nats_of = |value: u32| {
             by_value.binary_search_by_key(&value, |(v, _)| *v).ok().map(|i| by_value[i].1)
         };
+        let (unseen, impossible) = (nats(0.1 / total), nats(0.0));
         // What a change to each of the most frequent values costs: the cheapest first.
         let frequent: Vec<(u32, f32)> = shares
             .iter()
@@ -45,12 +51,8 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
             .collect();
         let mut last: Option<u32> = None;
         for ((row, reading), value) in rows.iter().zip(&readings).zip(&mut values) {
-            let prior = |candidate: u32, share: f32| {
-                let repeated = if last == Some(candidate) { stays } else { 0.0 };
-                -((1.0 - stays) * share + repeated).ln()
-            };
-            let own = share_of(reading.value).unwrap_or(0.1 / total);
-            let mut best = (prior(reading.value, own), reading.value);
+            let own = nats_of(reading.value).unwrap_or(unseen);
+            let mut best = (own[usize::from(last == Some(reading.value))], reading.value);
             if !reading.is_full() {
                 // An unknown bit is as likely 1.
                 best.0 += std::f32::consts::LN_2 * (reading.missing() as f32) + 1.0;
@@ -66,7 +68,7 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
                 likely
             };
             if let Some(last) = last {
-                consider(last, prior(last, share_of(last).unwrap_or(0.0)));
+                consider(last, nats_of(last).unwrap_or(impossible)[1]);
             }
             // The one that is `last` was considered at its own, lower price.
             for (candidate, prior) in &frequent {

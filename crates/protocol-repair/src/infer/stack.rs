@@ -2,7 +2,7 @@
 
 use super::trust;
 use crate::draft::{Draft, Stack, Transport};
-use crate::evidence::{Evidence, Noise, ones};
+use crate::evidence::{Evidence, Halves, Noise};
 use nprint_codec::{Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
 
 /// Columns of the fixed part of each header and of the two option areas, in the reference layout.
@@ -43,10 +43,18 @@ struct Costs {
 }
 
 fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
-    let regions = REGIONS.map(|columns| {
-        let (present, vacant) = evidence.presence(row, columns);
-        (present as f32 / 255.0, vacant as f32 / 255.0)
-    });
+    let regions = if evidence.is_certain() {
+        let halves = Halves::of(evidence.cells().row(row).present_words());
+        REGIONS.map(|columns| {
+            let (all, present) = (columns.len() as u32, halves.ones(columns));
+            (present as f32, (all - present) as f32)
+        })
+    } else {
+        REGIONS.map(|columns| {
+            let (present, vacant) = evidence.presence(row, columns);
+            (present as f32 / 255.0, vacant as f32 / 255.0)
+        })
+    };
     let (v4, v6) = (regions[region::IPV4], regions[region::IPV6]);
     let v4_options = regions[region::IPV4_OPTIONS].0 * 0.5;
     let tcp_options = regions[region::TCP_OPTIONS].0 * 0.5;
@@ -57,8 +65,9 @@ fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
     let cost = |field, value| evidence.cost(unit, row, field, value);
     let as_v4 = v4.1 + v6.0 + cost(ipv4::VERSION, 4) + cost(ipv4::HEADER_LENGTH, 5).min(1.0);
     let as_v6 = v6.1 + v4.0 + v4_options + cost(ipv6::VERSION, 6);
-    let extension =
-        EXTENSIONS.iter().map(|e| cost(ipv6::NEXT_HEADER, *e) + 1.0).fold(f32::MAX, f32::min);
+    let protocol = evidence.reader(unit, row, ipv4::PROTOCOL);
+    let next_header = evidence.reader(unit, row, ipv6::NEXT_HEADER);
+    let extension = EXTENSIONS.iter().map(|e| next_header.cost(*e) + 1.0).fold(f32::MAX, f32::min);
     let stacks = STACKS.map(|stack| {
         let index = match stack.transport {
             Transport::Tcp => Some(0),
@@ -74,8 +83,8 @@ fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
             transport += tcp_options;
         }
         let (ip, protocol) = match (stack.version, stack.protocol()) {
-            (IpVersion::V4, Some(p)) => (as_v4, cost(ipv4::PROTOCOL, p)),
-            (IpVersion::V6, Some(p)) => (as_v6, cost(ipv6::NEXT_HEADER, p).min(extension)),
+            (IpVersion::V4, Some(p)) => (as_v4, protocol.cost(p)),
+            (IpVersion::V6, Some(p)) => (as_v6, next_header.cost(p).min(extension)),
             (IpVersion::V4, None) => (as_v4, 0.0),
             (IpVersion::V6, None) => (as_v6, 0.0),
         };
@@ -145,11 +154,11 @@ pub(super) fn fixed_regions(stack: Stack) -> [(std::ops::Range<usize>, bool); 5]
 
 /// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
 pub(super) fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
-    let present = evidence.cells().row(row).present_words();
+    let halves = Halves::of(evidence.cells().row(row).present_words());
     let mut wrong = 0;
     for (columns, expected) in fixed_regions(stack) {
         let all = columns.len() as u32;
-        let here = ones(present, columns);
+        let here = halves.ones(columns);
         wrong += if expected { all - here } else { here };
     }
     let (field, version) = match stack.version {
@@ -177,6 +186,7 @@ fn write(draft: &mut Draft<'_>, row: usize) {
     let stack = draft.rows[row].stack;
     let evidence = draft.evidence;
     let mut cells = draft.cells.row_mut(row);
+    let halves = Halves::of(cells.as_row().present_words());
     for (header, kept) in [
         (Header::Ipv4, stack.version == IpVersion::V4),
         (Header::Ipv6, stack.version == IpVersion::V6),
@@ -185,7 +195,7 @@ fn write(draft: &mut Draft<'_>, row: usize) {
         (Header::Icmp, stack.transport == Transport::Icmp),
     ] {
         let columns = columns_of(header);
-        if !kept && ones(cells.as_row().present_words(), columns) > 0 {
+        if !kept && halves.ones(columns) > 0 {
             cells.clear(header);
         }
     }

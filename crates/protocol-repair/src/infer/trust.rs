@@ -6,7 +6,7 @@
 
 use super::stack::{fixed_regions, wrong_cells};
 use crate::draft::Stack;
-use crate::evidence::{Evidence, Noise, ones};
+use crate::evidence::{Evidence, Halves, Noise};
 
 /// Cells of a row whose truth the header stack gives.
 const KNOWN_CELLS: usize = 448;
@@ -38,10 +38,10 @@ pub(crate) fn noise(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
 fn with_runs(evidence: &Evidence<'_>, stacks: &[Stack], noise: Noise) -> Noise {
     let (mut blocks, mut runs, mut lone) = (0_u64, 0_u64, 0_u64);
     for (row, stack) in stacks.iter().enumerate() {
-        let present = evidence.cells().row(row).present_words();
+        let halves = Halves::of(evidence.cells().row(row).present_words());
         for (columns, expected) in fixed_regions(*stack) {
             for start in columns.step_by(BLOCK) {
-                let here = ones(present, start..start + BLOCK);
+                let here = halves.ones(start..start + BLOCK);
                 let wrong = if expected { BLOCK as u32 - here } else { here };
                 blocks += 1;
                 if wrong >= RUN {

@@ -6,7 +6,7 @@ const WIDTH: usize = 16;
 const MARGIN: f32 = 30.0;
 
 /// What later steps depend on.
-pub(super) trait State: Copy {
+pub(super) trait State: Clone {
     /// Of states with equal keys the cheapest is kept.
     type Key: Copy + PartialEq;
 
@@ -17,16 +17,21 @@ pub(super) trait State: Copy {
 pub(super) struct Beam<S: State, C> {
     /// Cost so far, state, and the node of the last choice.
     states: Vec<(f32, S, u32)>,
-    next: Vec<Next<S, C>>,
+    next: Vec<Next<C>>,
+    /// Their keys, side by side so that one is soon found among them.
+    keys: Vec<S::Key>,
+    /// The states of what may follow, in the order in which they were offered: sorting leaves them
+    /// where they are.
+    slots: Vec<S>,
     /// Every kept choice with the node before it.
     nodes: Vec<(u32, C)>,
 }
 
 /// What may follow a state.
-struct Next<S: State, C> {
+struct Next<C> {
     cost: f32,
-    key: S::Key,
-    state: S,
+    /// The place of its state.
+    slot: u32,
     before: u32,
     choice: C,
 }
@@ -36,7 +41,9 @@ const ROOT: u32 = u32::MAX;
 
 /// Takes what may follow a state.
 pub(super) struct Offers<'a, S: State, C> {
-    next: &'a mut Vec<Next<S, C>>,
+    next: &'a mut Vec<Next<C>>,
+    keys: &'a mut Vec<S::Key>,
+    slots: &'a mut Vec<S>,
     least: &'a mut f32,
     /// Cost above which a state is not among the cheapest.
     limit: &'a mut f32,
@@ -58,14 +65,24 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
         let cost = self.so_far + cost;
         *self.least = cost.min(*self.least);
         let before = self.before;
-        match self.next.iter_mut().find(|n| n.key == key) {
+        match self.keys.iter().position(|k| *k == key).map(|at| &mut self.next[at]) {
             Some(known) if known.cost <= cost => {}
-            Some(known) => *known = Next { cost, key, state: state(), before, choice },
-            None => self.next.push(Next { cost, key, state: state(), before, choice }),
+            Some(known) => {
+                self.slots[known.slot as usize] = state();
+                (known.cost, known.before, known.choice) = (cost, before, choice);
+            }
+            None => {
+                let slot = self.slots.len() as u32;
+                self.slots.push(state());
+                self.next.push(Next { cost, slot, before, choice });
+                self.keys.push(key);
+            }
         }
         if self.next.len() == 4 * WIDTH {
             self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
             self.next.truncate(WIDTH);
+            self.keys.clear();
+            self.keys.extend(self.next.iter().map(|n| self.slots[n.slot as usize].key()));
             *self.limit = self.next[WIDTH - 1].cost;
         }
     }
@@ -74,27 +91,31 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
 impl<S: State, C: Copy> Beam<S, C> {
     pub(super) fn new(start: impl IntoIterator<Item = (f32, S)>) -> Self {
         let states = start.into_iter().map(|(cost, state)| (cost, state, ROOT)).collect();
-        Self { states, next: Vec::new(), nodes: Vec::new() }
+        let (next, keys, slots, nodes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { states, next, keys, slots, nodes }
     }
 
     /// One step: `choices` offers what may follow a state.
     pub(super) fn step(&mut self, mut choices: impl FnMut(&S, &mut Offers<'_, S, C>)) {
         self.next.clear();
+        self.keys.clear();
+        self.slots.clear();
         let (mut least, mut limit) = (f32::MAX, f32::MAX);
         for (so_far, state, before) in &self.states {
             let (so_far, before) = (*so_far, *before);
-            let next = &mut self.next;
+            let (next, keys, slots) = (&mut self.next, &mut self.keys, &mut self.slots);
             let (least, limit) = (&mut least, &mut limit);
-            choices(state, &mut Offers { next, least, limit, so_far, before });
+            choices(state, &mut Offers { next, keys, slots, least, limit, so_far, before });
         }
         // A stable sort: of equal costs the first offer wins.
         self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         self.states.clear();
-        for Next { cost, state, before, choice, .. } in self.next.drain(..) {
+        for Next { cost, slot, before, choice, .. } in self.next.drain(..) {
             if self.states.len() == WIDTH || cost > least + MARGIN {
                 break;
             }
             // Only differences count; sums over a million steps would lose them.
+            let state = self.slots[slot as usize].clone();
             self.states.push((cost - least, state, self.nodes.len() as u32));
             self.nodes.push((before, choice));
         }

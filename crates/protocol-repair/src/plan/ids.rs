@@ -13,9 +13,10 @@ use std::collections::BTreeSet;
 const STEP: u16 = 64;
 
 pub(crate) fn apply(draft: &mut Draft<'_>) {
-    for rows in draft.directions() {
+    for rows in draft.directions().iter() {
         let rows: Vec<usize> = rows
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|r| {
                 let facts = draft.rows[*r];
                 facts.stack.version == IpVersion::V4 && facts.first_fragment.is_none()

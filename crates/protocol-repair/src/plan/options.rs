@@ -2,12 +2,54 @@
 
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
-use nprint_codec::{IpVersion, ipv4, tcp};
+use nprint_codec::{IpVersion, Row, ipv4, tcp};
 
 /// First column of the TCP option area in the reference layout.
 const TCP_OPTIONS_COLUMN: usize = 640;
 /// First column of the IPv4 option area in the reference layout.
 const IPV4_OPTIONS_COLUMN: usize = 96;
+
+/// The bytes of a row's TCP option area up to its first vacant bit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OptionArea {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl OptionArea {
+    /// The area as a row of the reference layout has it.
+    pub(crate) fn of_tcp(row: &Row<'_>) -> Self {
+        let words = TCP_OPTIONS_COLUMN >> 6..(TCP_OPTIONS_COLUMN + 320) >> 6;
+        let mut bytes = [0; 40];
+        for (out, word) in
+            bytes.as_chunks_mut::<8>().0.iter_mut().zip(&row.value_words()[words.clone()])
+        {
+            *out = word.to_be_bytes();
+        }
+        let mut present = 0;
+        for word in &row.present_words()[words] {
+            present += word.leading_ones();
+            if *word != u64::MAX {
+                break;
+            }
+        }
+        Self { bytes, length: present as usize >> 3 }
+    }
+}
+
+impl std::ops::Deref for OptionArea {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl std::ops::DerefMut for OptionArea {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+}
 
 /// Option kinds with their length in bytes, in wire order. NOP and EOL have length 1.
 type Layout = Vec<(u8, u8)>;
@@ -73,10 +115,10 @@ fn templates(syn: bool) -> Vec<Layout> {
 
 /// Decides the TCP option area (its numbers as the evidence has them) and the data offset.
 pub(crate) fn tcp_options(draft: &mut Draft<'_>) {
-    for rows in draft.directions() {
+    for rows in draft.directions().iter() {
         // A flow's later fragments have no TCP header.
-        let rows: Vec<usize> =
-            rows.into_iter().filter(|r| draft.rows[*r].stack.transport == Transport::Tcp).collect();
+        let is_tcp = |r: &usize| draft.rows[*r].stack.transport == Transport::Tcp;
+        let rows: Vec<usize> = rows.iter().copied().filter(is_tcp).collect();
         for syn in [true, false] {
             let members: Vec<usize> =
                 rows.iter().copied().filter(|r| (draft.value(*r, tcp::SYN) == 1) == syn).collect();
@@ -152,7 +194,7 @@ fn settle_syn_values(draft: &mut Draft<'_>, rows: &[usize]) {
 /// The row's own option area, where its cells, its grammar and its data offset agree.
 fn legal_as_it_stands(draft: &Draft<'_>, row: usize, syn: bool) -> Option<Layout> {
     let cells = draft.evidence.cells().row(row);
-    let bytes = cells.bytes(tcp::OPTIONS);
+    let bytes = OptionArea::of_tcp(&cells);
     if !bytes.len().is_multiple_of(4)
         || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32)
     {
@@ -180,6 +222,9 @@ fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, 
         cost += draft.evidence.cost(noise, row, tcp::DATA_OFFSET, 5 + (length >> 2) as u32);
         let mut column = TCP_OPTIONS_COLUMN;
         for (kind, length) in layout {
+            if cost >= best.0 {
+                break;
+            }
             cost += draft.evidence.cost_columns(noise, row, column, 8, u32::from(*kind));
             if *kind > 1 {
                 cost += draft.evidence.cost_columns(noise, row, column + 8, 8, u32::from(*length));

@@ -11,6 +11,9 @@ use crate::compile::lengths::headers;
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
 
 /// Furthest that real data lies from what is known of its stream. Units: bytes.
 pub(super) const REACH: u32 = 1 << 23;
@@ -161,7 +164,7 @@ impl Lengths for Fixed {
 
 /// A stream as far as a search has come. Two that stand at the same place and are acknowledged as far
 /// are the same: of what led there the cheapest is kept, so that the search has room for others.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct State {
     /// Its first number.
     first: u32,
@@ -169,10 +172,33 @@ struct State {
     head: u32,
     /// What the other side has acknowledged.
     acked: u32,
-    /// Open holes, the newest first: where each begins and ends; empty where there are fewer.
-    holes: [(u32, u32); HOLES],
+    /// Its holes; most streams have none, and those that have share them until one changes.
+    holes: Option<Rc<Holes>>,
     /// Ends of the last segments, the newest first.
     ends: [u32; ENDS],
+}
+
+/// Holes of a stream: where each begins and ends, the newest first; empty where it was filled.
+#[derive(Debug, Clone, Default)]
+struct Holes {
+    all: [(u32, u32); HOLES],
+    /// How many of them were ever open.
+    opened: usize,
+}
+
+impl Holes {
+    /// Data from `seq`, where a hole begins, to `end`.
+    fn fill(&mut self, seq: u32, end: u32) {
+        for hole in self.all[..self.opened].iter_mut().filter(|h| h.0 == seq && h.0 != h.1) {
+            hole.0 = if distance(end, hole.1) > 0 { end } else { hole.1 };
+        }
+    }
+
+    fn open(&mut self, from: u32, to: u32) {
+        self.opened = HOLES.min(self.opened + 1);
+        self.all[..self.opened].rotate_right(1);
+        self.all[0] = (from, to);
+    }
 }
 
 impl beam::State for State {
@@ -185,25 +211,20 @@ impl beam::State for State {
 
 impl State {
     fn at(first: u32) -> Self {
-        Self {
-            first,
-            head: first,
-            acked: first,
-            holes: [(first, first); HOLES],
-            ends: [first; ENDS],
-        }
+        Self { first, head: first, acked: first, holes: None, ends: [first; ENDS] }
     }
 
     /// After `space` numbers from `seq` on.
     fn after(mut self, seq: u32, space: u32) -> Self {
         let end = seq.wrapping_add(space);
-        for hole in self.holes.iter_mut().filter(|h| h.0 == seq && h.0 != h.1) {
-            hole.0 = if distance(end, hole.1) > 0 { end } else { hole.1 };
+        if self.gaps().any(|gap| gap == seq)
+            && let Some(holes) = &mut self.holes
+        {
+            Rc::make_mut(holes).fill(seq, end);
         }
         if distance(self.head, end) > 0 {
             if distance(self.head, seq) > 0 {
-                self.holes.rotate_right(1);
-                self.holes[0] = (self.head, seq);
+                Rc::make_mut(self.holes.get_or_insert_default()).open(self.head, seq);
             }
             self.head = end;
             self.ends.rotate_right(1);
@@ -214,20 +235,21 @@ impl State {
 
     /// Where open holes begin.
     fn gaps(&self) -> impl Iterator<Item = u32> {
-        self.holes.into_iter().filter(|(from, to)| from != to).map(|(from, _)| from)
+        let opened = self.holes.iter().flat_map(|holes| &holes.all[..holes.opened]);
+        opened.filter(|(from, to)| from != to).map(|(from, _)| *from)
     }
 
     /// What it costs that `segment` begins at `seq` with `payload` bytes, whatever it says itself.
     fn price(&self, segment: &Segment, seq: u32, payload: u32) -> f32 {
         let ahead = distance(self.head, seq);
         let away = ahead.unsigned_abs();
-        let far = (away as f32).ln();
+        let far = || (away as f32).ln();
         let end = seq.wrapping_add(payload + segment.control());
         match ahead {
             0 => 0.0,
             1.. if payload == 0 => EMPTY_HOLE,
             1.. if away.is_multiple_of(payload) => HOLE + (away.div_euclid(payload) as f32).ln(),
-            1.. => ODD_HOLE + far,
+            1.. => ODD_HOLE + far(),
             _ if payload == 0 => EMPTY_BEHIND,
             _ => {
                 let done = distance(end, self.acked) >= 0;
@@ -236,7 +258,7 @@ impl State {
                 } else if away == payload + segment.control() {
                     REPEAT
                 } else {
-                    BEHIND + far
+                    BEHIND + far()
                 };
                 place + if done { ACKNOWLEDGED } else { 0.0 }
             }
@@ -267,7 +289,12 @@ pub(crate) fn lay_out(
             };
             beam.step(|state, offers| {
                 let mut offer = |cost: f32, acked: u32| {
-                    offers.add(cost, (state.head, acked), || State { acked, ..*state }, None);
+                    offers.add(
+                        cost,
+                        (state.head, acked),
+                        || State { acked, ..state.clone() },
+                        None,
+                    );
                 };
                 offer(cost(state.head), state.head);
                 if segment.exact {
@@ -293,7 +320,8 @@ pub(crate) fn lay_out(
             beam.step(|state, offers| {
                 let seq = if segment.syn { state.first } else { state.head };
                 let payload = segment.payload;
-                let after = if segment.rst { *state } else { state.after(seq, payload + control) };
+                let after = state.clone();
+                let after = if segment.rst { after } else { after.after(seq, payload + control) };
                 let placed = Placed { seq, payload, head: after.head };
                 offers.add(cost(seq), after.key(), || after, Some(placed));
             });
@@ -318,7 +346,10 @@ pub(crate) fn lay_out(
                     } else {
                         state.head
                     };
-                    let after = || if segment.rst { *state } else { state.after(seq, space) };
+                    let after = || {
+                        let after = state.clone();
+                        if segment.rst { after } else { after.after(seq, space) }
+                    };
                     let placed = Placed { seq, payload, head };
                     offers.add(price, (head, state.acked), after, Some(placed));
                 });
@@ -381,6 +412,15 @@ struct Candidates<'a, L> {
     likely: Vec<(u32, f32)>,
     /// Where later numbers say that it ends.
     ends: Vec<End>,
+    /// Numbers that it may begin at, each with the lengths that these ends then make.
+    told: RefCell<Told>,
+}
+
+/// For each number so far, where its lengths with their costs stand.
+#[derive(Default)]
+struct Told {
+    numbers: Vec<(u32, Range<usize>)>,
+    lengths: Vec<(u32, f32)>,
 }
 
 impl<'a, L: Lengths> Candidates<'a, L> {
@@ -388,12 +428,28 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let segment = &segments[index];
         let likely = lengths.likely(segment);
         let likely = likely.into_iter().map(|l| (l, lengths.cost(segment, l))).collect();
-        Self { segment, lengths, likely, ends: told_ends(segments, index) }
+        let ends = told_ends(segments, index);
+        Self { segment, lengths, likely, ends, told: RefCell::default() }
     }
 
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
     fn offer(&self, seq: u32, mut offer: impl FnMut(u32, f32)) {
         self.likely.iter().for_each(|(payload, cost)| offer(*payload, *cost));
+        // Many states stand at the same number.
+        let mut told = self.told.borrow_mut();
+        let Told { numbers, lengths } = &mut *told;
+        let known = numbers.iter().find(|(number, _)| *number == seq);
+        let range = known.map(|(_, range)| range.clone()).unwrap_or_else(|| {
+            let range = self.tell(seq, lengths);
+            numbers.push((seq, range.clone()));
+            range
+        });
+        lengths[range].iter().for_each(|(payload, cost)| offer(*payload, *cost));
+    }
+
+    /// Appends the lengths that later numbers make of the segment if it begins at `seq`.
+    fn tell(&self, seq: u32, out: &mut Vec<(u32, f32)>) -> Range<usize> {
+        let start = out.len();
         let first = seq.wrapping_add(self.segment.control());
         let mut offered = [None; NEXT + ANSWERS];
         for (place, end) in self.ends.iter().enumerate() {
@@ -404,9 +460,10 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             if payload <= self.segment.most && !known {
                 let cost = self.lengths.cost(self.segment, payload);
                 if cost < f32::MAX {
-                    offer(payload, cost);
+                    out.push((payload, cost));
                 }
             }
         }
+        start..out.len()
     }
 }

@@ -12,9 +12,9 @@ use nprint_codec::tcp;
 
 /// Decides the window of every TCP row.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
-    for rows in draft.pooled_directions() {
-        let rows: Vec<usize> =
-            rows.into_iter().filter(|r| draft.rows[*r].stack.transport == Transport::Tcp).collect();
+    for rows in draft.pooled_directions().iter() {
+        let is_tcp = |r: &usize| draft.rows[*r].stack.transport == Transport::Tcp;
+        let rows: Vec<usize> = rows.iter().copied().filter(is_tcp).collect();
         let values = settle(draft, &rows, tcp::WINDOW, draft.noise);
         for (row, value) in rows.into_iter().zip(values) {
             draft.set(row, tcp::WINDOW, value);

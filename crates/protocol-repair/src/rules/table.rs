@@ -48,6 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         apply: |draft| {
             infer::flow::apply(draft);
             plan::strays::apply(draft);
+            draft.find_directions();
         },
     },
     Rule {

@@ -1,0 +1,247 @@
+//! Cells that two matrices have, and those in which they differ.
+
+use super::DERIVED_FIELDS;
+use crate::evidence::Evidence;
+use crate::plan::options::{OptionArea, sack_range, timestamp_offset};
+use nprint_codec::{Layout, Row, TernaryMatrix, tcp};
+use std::ops::Range;
+
+/// What a comparison of the evidence with the result counts.
+///
+/// # Layout
+/// Rows are compared word by word: what differs is the XOR of the planes, and cells are looked at one
+/// by one only where they differ and their confidences do.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Cells that either has.
+    pub(super) cells: u64,
+    /// Of these, the ones that are not derived.
+    pub(super) non_derived: u64,
+    /// Cells in which they differ.
+    pub(super) changed: u64,
+    pub(super) changed_non_derived: u64,
+    /// Sum of the changed cells' confidences, and of all.
+    pub(super) lost: u64,
+    pub(super) trust: u64,
+    /// For each field of the layout: changed cells, and rows with one.
+    pub(super) by_field: Vec<(u64, u64)>,
+}
+
+impl Counts {
+    /// Compares the rows that the evidence says are packets.
+    pub(super) fn of(evidence: &Evidence<'_>, result: &TernaryMatrix) -> Self {
+        let layout = result.layout();
+        let (words, columns) = (layout.words(), layout.columns());
+        let derived_fields = derived_plane(layout);
+        let pieces = pieces(layout);
+        let options = layout.column_of(tcp::OPTIONS).unwrap_or(0);
+        let mut counts =
+            Self { by_field: vec![(0, 0); layout.fields().count()], ..Self::default() };
+        let (mut derived, mut present) = (derived_fields.clone(), vec![0; words]);
+        let mut difference = vec![0; words];
+        for (row, (before, after)) in evidence.cells().iter().zip(result.iter()).enumerate() {
+            let mut any = 0;
+            for word in 0..words {
+                let (p, q) = (before.present_words()[word], after.present_words()[word]);
+                let values = before.value_words()[word] ^ after.value_words()[word];
+                present[word] = p | q;
+                difference[word] = (p ^ q) | values;
+                any |= difference[word];
+            }
+            derived.copy_from_slice(&derived_fields);
+            for columns in option_numbers(&after, options) {
+                columns.for_each(|c| derived[c >> 6] |= 1 << (63 - (c & 63)));
+            }
+            counts.cells += ones(&present);
+            counts.non_derived += ones_outside(&present, &derived);
+            if any == 0 {
+                continue;
+            }
+            counts.changed += ones(&difference);
+            counts.changed_non_derived += ones_outside(&difference, &derived);
+            counts.add_fields(&difference, &pieces);
+            if let Some(confidence) = evidence.confidence(row, 0..columns) {
+                counts.lost +=
+                    set_columns(&difference).map(|c| u64::from(confidence[c])).sum::<u64>();
+            }
+        }
+        let rows = result.rows();
+        if evidence.is_certain() {
+            counts.lost = counts.changed * u64::from(u8::MAX);
+            counts.trust = (rows * columns) as u64 * u64::from(u8::MAX);
+        } else {
+            let confidence = (0..rows).filter_map(|row| evidence.confidence(row, 0..columns));
+            counts.trust =
+                confidence.map(|row| row.iter().map(|c| u64::from(*c)).sum::<u64>()).sum();
+        }
+        counts
+    }
+
+    fn add_fields(&mut self, difference: &[u64], pieces: &[Vec<(usize, u64)>]) {
+        let mut last = None;
+        for (word, pieces) in difference.iter().zip(pieces).filter(|(word, _)| **word != 0) {
+            for (field, mask) in pieces {
+                let changed = word & mask;
+                if changed != 0 {
+                    self.by_field[*field].0 += u64::from(changed.count_ones());
+                    // The words of a field lie side by side.
+                    self.by_field[*field].1 += u64::from(last != Some(*field));
+                    last = Some(*field);
+                }
+            }
+        }
+    }
+}
+
+/// For each word of a row, the fields that it has columns of, with the mask of these.
+fn pieces(layout: &Layout) -> Vec<Vec<(usize, u64)>> {
+    let mut out = vec![Vec::new(); layout.words()];
+    for (index, (field, start)) in layout.fields().enumerate() {
+        let end = start + usize::from(field.bits);
+        for (word, pieces) in out.iter_mut().enumerate().take(end.div_ceil(64)).skip(start >> 6) {
+            pieces.push((index, mask(word, start..end)));
+        }
+    }
+    out
+}
+
+/// The bits of a word that belong to a run of columns.
+fn mask(word: usize, columns: Range<usize>) -> u64 {
+    let first = columns.start.saturating_sub(64 * word);
+    let behind = (64 * (word + 1)).saturating_sub(columns.end);
+    (u64::MAX >> first) & (u64::MAX << behind)
+}
+
+/// A row whose ones are the columns of derived fields.
+fn derived_plane(layout: &Layout) -> Vec<u64> {
+    let mut plane = vec![0; layout.words()];
+    for (field, start) in layout.fields().filter(|(f, _)| DERIVED_FIELDS.contains(f)) {
+        for c in start..start + usize::from(field.bits) {
+            plane[c >> 6] |= 1 << (63 - (c & 63));
+        }
+    }
+    plane
+}
+
+/// Ones of a row. Sums of eight bits lie side by side, all words alike: there is not everywhere an
+/// instruction that counts bits.
+fn ones(plane: &[u64]) -> u64 {
+    plane.chunks(31).map(|words| words.iter().map(|w| bytes(*w)).sum::<u64>()).map(total).sum()
+}
+
+/// Ones of a row where another one has none.
+fn ones_outside(plane: &[u64], other: &[u64]) -> u64 {
+    let words = plane.chunks(31).zip(other.chunks(31));
+    words
+        .map(|(plane, other)| plane.iter().zip(other).map(|(w, o)| bytes(w & !o)).sum::<u64>())
+        .map(total)
+        .sum()
+}
+
+/// Ones of each byte of a word, at most 8: those of 31 words fit into bytes.
+fn bytes(word: u64) -> u64 {
+    let word = word - ((word >> 1) & 0x5555_5555_5555_5555);
+    let word = (word & 0x3333_3333_3333_3333) + ((word >> 2) & 0x3333_3333_3333_3333);
+    (word + (word >> 4)) & 0x0f0f_0f0f_0f0f_0f0f
+}
+
+/// Sum of the bytes of a word.
+fn total(bytes: u64) -> u64 {
+    let pairs = (bytes & 0x00ff_00ff_00ff_00ff) + ((bytes >> 8) & 0x00ff_00ff_00ff_00ff);
+    pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48
+}
+
+/// The columns of a row's ones.
+fn set_columns(plane: &[u64]) -> impl Iterator<Item = usize> {
+    plane.iter().enumerate().flat_map(|(word, bits)| {
+        let mut left = *bits;
+        std::iter::from_fn(move || {
+            let next = (left != 0).then(|| left.leading_zeros() as usize)?;
+            left &= !(1 << (63 - next));
+            Some(64 * word + next)
+        })
+    })
+}
+
+/// Columns of the numbers inside a row's TCP options, whose area begins at column `start`.
+fn option_numbers(row: &Row<'_>, start: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut found = [None, None];
+    if row.get(tcp::DATA_OFFSET).is_some_and(|words| words > 5) {
+        let bytes = OptionArea::of_tcp(row);
+        found = [timestamp_offset(&bytes).map(|at| at..at + 8), sack_range(&bytes)];
+    }
+    found.into_iter().flatten().map(move |bytes| start + 8 * bytes.start..start + 8 * bytes.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nprint_codec::{Cell, SoftMatrix};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn random(rows: usize, seed: u64) -> TernaryMatrix {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut out = TernaryMatrix::vacant(Layout::reference(), rows);
+        for row in 0..rows {
+            for column in 0..out.columns() {
+                let cell = [Cell::Vacant, Cell::Zero, Cell::One][random.random_range(0..3)];
+                out.row_mut(row).set_cell(column, cell);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn counts_are_those_of_single_cells() {
+        let (before, mut after) = (random(20, 1), random(20, 2));
+        for row in 0..10 {
+            // Some rows hardly differ, and some have options with numbers.
+            let same = before.row(row);
+            after.row_mut(row).set_words(same.present_words(), same.value_words());
+            after.row_mut(row).set(tcp::DATA_OFFSET, 8);
+            let stamps = [1, 1, 8, 10, 0, 0, 0, row as u8, 0, 0, 0, 1];
+            after.row_mut(row).set_bytes(tcp::OPTIONS, &stamps[..if row > 3 { 12 } else { 4 }]);
+        }
+        let confidence = (0..20 * 1088_u32).map(|c| (c * 7919 % 256) as u8).collect();
+        for soft in [
+            SoftMatrix::certain(before.clone()),
+            SoftMatrix::new(before.clone(), confidence).expect("one confidence a cell"),
+        ] {
+            let counts = Counts::of(&Evidence::new(&soft), &after);
+            let (mut cells, mut non_derived, mut lost) = (0, 0, 0);
+            let mut by_field = vec![(0, 0); after.layout().fields().count()];
+            let (mut changed, mut changed_non_derived) = (0, 0);
+            for row in 0..20 {
+                let (a, b) = (before.row(row), after.row(row));
+                let stamped = row > 3 && row < 10;
+                for (index, (field, start)) in after.layout().fields().enumerate() {
+                    let mut any = false;
+                    for c in start..start + usize::from(field.bits) {
+                        let number = stamped && (640 + 32..640 + 96).contains(&c);
+                        let derived = DERIVED_FIELDS.contains(&field) || number;
+                        let here = a.cell(c) != Cell::Vacant || b.cell(c) != Cell::Vacant;
+                        let differs = a.cell(c) != b.cell(c);
+                        cells += u64::from(here);
+                        non_derived += u64::from(here && !derived);
+                        changed += u64::from(differs);
+                        changed_non_derived += u64::from(differs && !derived);
+                        by_field[index].0 += u64::from(differs);
+                        any |= differs;
+                        if differs {
+                            lost += u64::from(soft.row_confidence(row)[c]);
+                        }
+                    }
+                    by_field[index].1 += u64::from(any);
+                }
+            }
+            let trust: u64 = soft.confidence().iter().map(|c| u64::from(*c)).sum();
+            assert_eq!((counts.cells, counts.non_derived), (cells, non_derived));
+            assert_eq!(
+                (counts.changed, counts.changed_non_derived),
+                (changed, changed_non_derived)
+            );
+            assert_eq!((counts.lost, counts.trust, counts.by_field), (lost, trust, by_field));
+        }
+    }
+}
