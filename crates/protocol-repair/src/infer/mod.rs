@@ -11,6 +11,7 @@ mod initiator;
 mod port_noise;
 mod ports;
 mod roles;
+mod runs;
 mod servers;
 pub(crate) mod settle;
 mod split;

@@ -191,7 +191,7 @@ impl<'a> Roles<'a> {
             .filter(|c| *c != own >> 1)
             .map(|c| distance(own_ports, conversations.all[c].ports))
             .fold(context.apart[own >> 1], u32::min);
-        let least = self.evidence.least_cost(differ.saturating_sub(missing));
+        let least = self.evidence.least_cost(ends, differ.saturating_sub(missing));
         if least - 2.0 * own_cost - prior(own >> 1) > margin {
             return Choice { own, other: own, gain: -margin };
         }
