@@ -7,7 +7,7 @@
 
 use crate::draft::Draft;
 use crate::evidence::Noise;
-use nprint_codec::Field;
+use nprint_codec::{Field, ipv4, ipv6};
 
 /// Candidates that are tried for a row; more would only add rare values.
 const CANDIDATES: usize = 192;
@@ -27,6 +27,7 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
     let stays = full.windows(2).filter(|w| w[0] == w[1]).count() as f32;
     let stays = (stays / full.len().max(1) as f32).clamp(0.02, 0.98);
     let total = rows.len().max(1) as f32;
+    let novel = novel(&histogram, full.len(), noise, field);
     for _ in 0..2 {
         let shares = true_shares(&histogram, noise, total, u32::from(field.bits));
         let by_value = {
@@ -49,7 +50,9 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
                 let repeated = if last == Some(candidate) { stays } else { 0.0 };
                 -((1.0 - stays) * share + repeated).ln()
             };
-            let own = share_of(reading.value).unwrap_or(0.1 / total);
+            // A row is no evidence for its own value.
+            let (share, one) = (share_of(reading.value).unwrap_or(0.1 / total), 1.0 / total);
+            let own = (share - one).max(0.0) + novel * share.min(one);
             let mut best = (prior(reading.value, own), reading.value);
             if !reading.is_full() {
                 // An unknown bit is as likely 1.
@@ -80,6 +83,23 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
         histogram = counts(&values);
     }
     values
+}
+
+/// How many rows have a value that no other row has, as far as noise does not explain it, and at
+/// most 1; where it explains all, little: one of all values then.
+///
+/// Lengths are as the data are. Where most are wrong by themselves, lone ones tell nothing of the others.
+fn novel(histogram: &[(u32, usize)], rows: usize, noise: Noise, field: Field) -> f32 {
+    let is_length = [ipv4::TOTAL_LENGTH, ipv6::PAYLOAD_LENGTH].contains(&field);
+    if is_length && noise.burst_cost.is_infinite() {
+        return 1.0;
+    }
+    let lone = histogram.iter().filter(|(_, count)| *count == 1).count() as f32;
+    // Half of the wrong cells are vacant, and rows with such a cell are not counted.
+    let right = ((1.0 - noise.rate) / (1.0 - 0.5 * noise.rate)).powi(i32::from(field.bits)) as f32;
+    let made = rows as f32 * (1.0 - right);
+    let any = (-f32::from(field.bits)).exp2();
+    (lone - made - 2.0 * made.sqrt()).clamp(0.5 * any, 1.0)
 }
 
 /// Shares of the values, less what wrong bits of more frequent values make of them.
