@@ -14,6 +14,30 @@ const CANDIDATES: usize = 192;
 
 /// Most likely values of `field` for `rows`, in the order of `rows`.
 pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noise) -> Vec<u32> {
+    decide(draft, rows, field, noise, Source::Data)
+}
+
+/// As [`settle`] for a field that hosts hardly change: a row is no evidence for a value of its own.
+pub(crate) fn settle_kept(draft: &Draft<'_>, rows: &[usize], field: Field) -> Vec<u32> {
+    decide(draft, rows, field, draft.noise, Source::Host)
+}
+
+/// What the values of a field come from.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    /// The traffic: any value may come.
+    Data,
+    /// A host's settings.
+    Host,
+}
+
+fn decide(
+    draft: &Draft<'_>,
+    rows: &[usize],
+    field: Field,
+    noise: Noise,
+    source: Source,
+) -> Vec<u32> {
     let evidence = draft.evidence;
     let readings: Vec<_> = rows.iter().map(|r| evidence.read(*r, field)).collect();
     if noise.is_clean() && evidence.is_certain() && readings.iter().all(|r| r.is_full()) {
@@ -72,7 +96,9 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
                 consider(last, prior(last, share_of(last).unwrap_or(0.0)));
             }
             // The one that is `last` was considered at its own, lower price.
-            for (candidate, prior) in &frequent {
+            let shown = (source == Source::Host).then_some(reading.value);
+            let others = frequent.iter().filter(|(candidate, _)| Some(*candidate) != shown);
+            for (candidate, prior) in others {
                 if !consider(*candidate, *prior) {
                     break;
                 }
