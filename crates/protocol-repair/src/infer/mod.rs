@@ -7,6 +7,7 @@ pub(crate) mod crowd;
 mod ends;
 pub(crate) mod flow;
 pub(crate) mod fragment;
+mod habits;
 mod initiator;
 mod port_noise;
 mod ports;

@@ -6,6 +6,7 @@
 
 use super::conversations::Conversations;
 use super::ends::{Ends, PortEvidence};
+use super::habits::{Habits, WINDOW, returns};
 use crate::draft::Draft;
 use crate::evidence::Reading;
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
@@ -13,8 +14,6 @@ use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 /// Ports that speak for a role by this much more than for any other decide alone; half of it is
 /// enough where no bit of theirs is missing or wrong. Units: nats.
 const CLEAR: f32 = 24.0;
-/// Rows on each side whose roles say what is going on. Units: rows of the transport.
-const WINDOW: usize = 8;
 /// Large conversations that every row is compared with.
 const COMPARED: usize = 48;
 /// Values of a field that are told apart; rarer ones are all alike.
@@ -92,6 +91,9 @@ pub(super) struct Roles<'a> {
 struct Context {
     /// The rows of each conversation.
     members: Vec<Vec<u32>>,
+    /// How often each one comes back.
+    returns: Vec<f32>,
+    habits: Habits,
     /// The largest conversations.
     large: Vec<usize>,
     /// In how many bits the ports of each conversation differ at least from those of a large one
@@ -152,7 +154,10 @@ impl<'a> Roles<'a> {
                 others.fold(2 * (a ^ b).count_ones(), u32::min)
             })
             .collect();
-        let context = Context { members, large, apart, stays: same / all };
+        let returns =
+            members.iter().map(|rows| returns(rows.iter().map(|row| *row as usize))).collect();
+        let habits = conversations.habits();
+        let context = Context { members, returns, habits, large, apart, stays: same / all };
         let choices: Vec<Choice> =
             (0..self.ends.len()).map(|row| self.choose(row, conversations, &context)).collect();
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
@@ -176,9 +181,8 @@ impl<'a> Roles<'a> {
         let prior = |conversation: usize| {
             let here = around.clone().filter(|r| *r != row && self.of_row[*r] >> 1 == conversation);
             let all = context.members[conversation].len() - usize::from(conversation == own >> 1);
-            let share = 0.8 * here.count() as f32 / (2 * WINDOW) as f32
-                + 0.2 * (all as f32 + 0.1) / self.ends.len() as f32;
-            -share.ln()
+            let returns = context.returns[conversation];
+            -context.habits.share(all, here.count(), returns, self.ends.len()).ln()
         };
         let own_ports = conversations.all[own >> 1].ports;
         let own_cost = self.evidence.costs(ends, own_ports)[own & 1];
