@@ -1,7 +1,7 @@
 //! Fields that a host hardly changes within a conversation.
 
 use crate::draft::{Draft, Transport};
-use crate::infer::settle::settle;
+use crate::infer::settle::{settle, settle_kept};
 use crate::infer::stack::nearest;
 use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp};
 
@@ -18,7 +18,7 @@ fn settle_directions(
         if field == ipv6::FLOW_LABEL { draft.directions() } else { draft.pooled_directions() };
     for rows in groups.iter() {
         let rows: Vec<usize> = rows.iter().copied().filter(|r| takes(draft, *r)).collect();
-        let values = settle(draft, &rows, field, draft.noise);
+        let values = settle_kept(draft, &rows, field);
         for (row, value) in rows.into_iter().zip(values) {
             draft.set(row, field, value);
         }

@@ -5,6 +5,7 @@
 //! there.
 
 use super::ends::{Ends, PortEvidence};
+use super::habits::{Habits, WINDOW, returns};
 use super::servers::{WELL_KNOWN, is_server};
 use crate::evidence::Noise;
 use std::collections::HashMap;
@@ -20,14 +21,14 @@ const SERVERS: usize = 32;
 const COMPARED: usize = 128;
 /// Rows a block that says which conversations are near. Units: rows, as a power of two.
 const BLOCK_SHIFT: u32 = 3;
-/// Rows on each side whose conversations say what is going on. Units: rows of the transport.
-const WINDOW: usize = 8;
 
 /// A conversation while rows are given to it.
 #[derive(Debug, Clone)]
 pub(super) struct Conversation {
     pub(super) ports: [u16; 2],
     rows: usize,
+    /// How often it came back after a silence.
+    returns: f32,
 }
 
 /// The conversations found so far, and which one each row belongs to. Rows are numbered within
@@ -42,6 +43,7 @@ pub(super) struct Conversations {
     /// The ones past [`COMPARED`] that have rows in a block.
     by_block: HashMap<usize, Vec<usize>>,
     placed: usize,
+    habits: Habits,
 }
 
 impl Conversations {
@@ -51,7 +53,9 @@ impl Conversations {
         pairs: &[([u16; 2], Vec<usize>)],
         evidence: &PortEvidence<'_>,
     ) -> Self {
+        let known = pairs.iter().map(|(_, members)| members.as_slice()).filter(|m| m.len() > 1);
         let mut found = Self {
+            habits: Habits::of(known),
             all: Vec::new(),
             of_row: vec![usize::MAX; ends.len()],
             users: HashMap::new(),
@@ -94,6 +98,9 @@ impl Conversations {
         let share = (ends.len() as f32 / members.len() as f32).ln();
         if own + self.escape() + (members.len() - 1) as f32 * share <= explained {
             self.push(ports);
+            if let Some(new) = self.all.last_mut() {
+                new.returns = returns(members.iter().copied());
+            }
             for member in members {
                 self.add(self.all.len() - 1, *member);
             }
@@ -145,8 +152,8 @@ impl Conversations {
     fn share(&self, index: usize, row: usize) -> f32 {
         let around = row.saturating_sub(WINDOW)..(row + WINDOW + 1).min(self.of_row.len());
         let here = self.of_row[around].iter().filter(|c| **c == index).count();
-        let all = self.all[index].rows as f32 / self.of_row.len() as f32;
-        0.8 * here as f32 / (2 * WINDOW) as f32 + 0.2 * all
+        let Conversation { rows, returns, .. } = self.all[index];
+        self.habits.share(rows, here, returns, self.of_row.len())
     }
 
     /// Cost of naming the ports of `rows` rows like this one, and the pair with a damaged
@@ -172,8 +179,13 @@ impl Conversations {
         (best.0, [a.min(b), a.max(b)])
     }
 
+    /// How conversations go here.
+    pub(super) fn habits(&self) -> Habits {
+        self.habits
+    }
+
     pub(super) fn push(&mut self, ports: [u16; 2]) {
-        self.all.push(Conversation { ports, rows: 0 });
+        self.all.push(Conversation { ports, rows: 0, returns: 0.0 });
         for port in ports {
             let users = self.users.entry(port).or_default();
             *users += 1;

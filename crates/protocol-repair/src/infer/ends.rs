@@ -1,14 +1,21 @@
 //! The two ports of a row as evidence.
+//!
+//! Where wrong cells come in runs, a run lies over one port or over both, and shows: half of its cells
+//! are wrong, and every vacant one among them is known to be. Within a run a cell says little of its bit.
 
+use super::runs::Runs;
 use super::servers::port_fields;
 use crate::draft::{Draft, Transport};
 use crate::evidence::{Evidence, Noise, Reading};
+use std::f32::consts::LN_2;
 
 /// What the port cells of one row say, source first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ends {
     pub(super) row: usize,
     pub(super) readings: [Reading; 2],
+    /// What it costs to say that a run of wrong cells lies over them. Units: nats.
+    run_cost: f32,
 }
 
 impl Ends {
@@ -26,12 +33,9 @@ impl Ends {
 
     /// Number of known bits that contradict a pair of ports, the better way round.
     pub(super) fn contradicted(&self, ports: [u16; 2]) -> u32 {
-        let wrong = |reading: &Reading, port: u16| {
-            ((reading.value ^ u32::from(port)) & reading.known).count_ones()
-        };
         let [source, destination] = &self.readings;
-        let along = wrong(source, ports[0]) + wrong(destination, ports[1]);
-        let back = wrong(source, ports[1]) + wrong(destination, ports[0]);
+        let along = contradicted(source, ports[0]) + contradicted(destination, ports[1]);
+        let back = contradicted(source, ports[1]) + contradicted(destination, ports[0]);
         along.min(back)
     }
 
@@ -41,70 +45,111 @@ impl Ends {
     }
 }
 
+/// Number of known bits of a port that another one has otherwise.
+fn contradicted(reading: &Reading, port: u16) -> u32 {
+    ((reading.value ^ u32::from(port)) & reading.known).count_ones()
+}
+
 /// The port cells of some rows, and how much it costs to contradict them.
 #[derive(Clone, Copy)]
 pub(super) struct PortEvidence<'a> {
     evidence: &'a Evidence<'a>,
     columns: [usize; 2],
     pub(super) noise: Noise,
-    /// What wrong bits of a port cost where every cell is certain, by their number.
+    /// What wrong bits of a port cost where every cell is certain and none is in a run, by their
+    /// number.
     prices: [f32; 33],
+    runs: Runs<'a>,
 }
 
 impl<'a> PortEvidence<'a> {
-    pub(super) fn new(draft: &Draft<'a>, transport: Transport, mut noise: Noise) -> Self {
+    pub(super) fn new(draft: &'a Draft<'_>, transport: Transport, mut noise: Noise) -> Self {
         if draft.evidence.is_certain() && !noise.is_clean() {
             // Half of the wrong cells became vacant, not the other bit.
-            noise.bit_cost += std::f32::consts::LN_2;
+            noise.bit_cost += LN_2;
         }
         let layout = draft.evidence.cells().layout();
         let columns = port_fields(transport).map(|f| layout.column_of(f).unwrap_or(0));
-        Self { evidence: draft.evidence, columns, noise, prices: noise.prices(16) }
+        let (prices, runs) = (noise.prices(16), Runs::new(draft, noise));
+        Self { evidence: draft.evidence, columns, noise, prices, runs }
     }
 
     pub(super) fn read(&self, row: usize) -> Ends {
-        Ends { row, readings: self.columns.map(|c| self.evidence.read_columns(row, c, 16)) }
+        let readings = self.columns.map(|c| self.evidence.read_columns(row, c, 16));
+        Ends { row, readings, run_cost: self.runs.cost(row, self.columns[0]) }
     }
 
     /// Nats that one end (0: source) costs as `port`.
     pub(super) fn end_cost(&self, ends: &Ends, end: usize, port: u16) -> f32 {
-        let (column, reading) = (self.columns[end], ends.readings[end]);
-        if self.evidence.is_certain() {
-            return self.prices
-                [((reading.value ^ u32::from(port)) & reading.known).count_ones() as usize];
+        if ends.run_cost.is_infinite() {
+            let (column, reading) = (self.columns[end], ends.readings[end]);
+            if self.evidence.is_certain() {
+                return self.prices[contradicted(&reading, port) as usize];
+            }
+            return self.evidence.cost_of(self.noise, ends.row, column, reading, u32::from(port));
         }
-        self.evidence.cost_of(self.noise, ends.row, column, reading, u32::from(port))
+        let mut wrong = [0, 0];
+        wrong[end] = contradicted(&ends.readings[end], port);
+        self.cost_of_wrong(ends, wrong)
     }
 
     /// Nats that a row costs when it goes from the first port to the second, and back.
     pub(super) fn costs(&self, ends: &Ends, ports: [u16; 2]) -> [f32; 2] {
         let [a, b] = ports;
-        if self.evidence.is_certain() {
-            // Both ends both ways at once, 16 bits each.
-            let [source, destination] = ends.readings;
-            let pair = |first: u32, second: u32| first << 16 | second;
-            let (value, known) =
-                (pair(source.value, destination.value), pair(source.known, destination.known));
-            let wrong = |a: u16, b: u16| u64::from((value ^ pair(a.into(), b.into())) & known);
-            let counts = ones_of_lanes(wrong(a, b) << 32 | wrong(b, a));
-            let price = |lane: u32| self.prices[(counts >> (16 * lane)) as usize & 31];
-            return [price(3) + price(2), price(1) + price(0)];
+        let in_runs = !ends.run_cost.is_infinite();
+        if !in_runs && !self.evidence.is_certain() {
+            let way = |ports: [u16; 2]| {
+                self.end_cost(ends, 0, ports[0]) + self.end_cost(ends, 1, ports[1])
+            };
+            return [way([a, b]), way([b, a])];
         }
-        let along = self.end_cost(ends, 0, a) + self.end_cost(ends, 1, b);
-        if a == b {
-            return [along; 2];
+        // Both ends both ways at once, 16 bits each.
+        let [source, destination] = ends.readings;
+        let pair = |first: u32, second: u32| first << 16 | second;
+        let (value, known) =
+            (pair(source.value, destination.value), pair(source.known, destination.known));
+        let wrong = |a: u16, b: u16| u64::from((value ^ pair(a.into(), b.into())) & known);
+        let counts = ones_of_lanes(wrong(a, b) << 32 | wrong(b, a));
+        let wrong = |lane: u32| (counts >> (16 * lane)) as u32 & 31;
+        if in_runs {
+            let way = |source, destination| self.cost_of_wrong(ends, [source, destination]);
+            return [way(wrong(3), wrong(2)), way(wrong(1), wrong(0))];
         }
-        [along, self.end_cost(ends, 0, b) + self.end_cost(ends, 1, a)]
+        let price = |lane| self.prices[wrong(lane) as usize];
+        [price(3) + price(2), price(1) + price(0)]
+    }
+
+    /// Nats of so many wrong bits of each port more than the vacant ones that are wrong anyway.
+    fn cost_of_wrong(&self, ends: &Ends, wrong: [u32; 2]) -> f32 {
+        if wrong == [0, 0] {
+            return 0.0;
+        }
+        let vacant = ends.readings.map(|r| r.missing());
+        self.explained(ends, [vacant[0] + wrong[0], vacant[1] + wrong[1]])
+            - self.explained(ends, vacant)
+    }
+
+    /// Nats of so many wrong cells of each port: each by itself, or in a run over one or both.
+    fn explained(&self, ends: &Ends, wrong: [u32; 2]) -> f32 {
+        let lone = wrong.map(|w| w as f32 * self.noise.bit_cost);
+        let in_run = wrong.map(|w| (16 + w) as f32 * LN_2);
+        let first = (in_run[0] + lone[1]).min(in_run[1] + lone[0]).min(in_run[0] + in_run[1]);
+        (lone[0] + lone[1]).min(ends.run_cost + first)
     }
 
     /// Fewest nats of a row that contradicts so many bits of its ports; 0 where cells are more or
     /// less certain.
-    pub(super) fn least_cost(&self, bits: u32) -> f32 {
+    pub(super) fn least_cost(&self, ends: &Ends, bits: u32) -> f32 {
         if !self.evidence.is_certain() {
             return 0.0;
         }
-        (bits as f32 * self.noise.bit_cost)
-            .min(self.noise.burst_cost + 16.0 * std::f32::consts::LN_2)
+        if ends.run_cost.is_infinite() {
+            return bits as f32 * self.noise.bit_cost;
+        }
+        // Each bit costs least in a run; no end has more than 16.
+        let few = bits.min(16);
+        let split = [[few, bits - few], [bits - few, few], [bits >> 1, bits - (bits >> 1)]];
+        split.into_iter().map(|wrong| self.cost_of_wrong(ends, wrong)).fold(f32::MAX, f32::min)
     }
 
     /// The cheaper way.
@@ -118,12 +163,15 @@ impl<'a> PortEvidence<'a> {
         let reading = ends.readings[end];
         let confidence =
             self.evidence.confidence(ends.row, self.columns[end]..self.columns[end] + 16);
+        let vacant = reading.missing() as f32;
+        let in_run = ends.run_cost + (16.0 + vacant) * LN_2 < vacant * self.noise.bit_cost;
+        let full = if in_run { LN_2 } else { self.noise.bit_cost };
         std::array::from_fn(|i| {
             let bit = |of: u32| (of >> (15 - i)) & 1 == 1;
-            let weight = confidence.map_or(1.0, |c| f32::from(c[i].max(8)) / 255.0);
+            let weight = confidence.map_or(full, |c| full * f32::from(c[i].max(8)) / 255.0);
             match (bit(reading.known), bit(reading.value)) {
-                (true, true) => weight * self.noise.bit_cost,
-                (true, false) => -weight * self.noise.bit_cost,
+                (true, true) => weight,
+                (true, false) => -weight,
                 (false, _) => 0.0,
             }
         })

@@ -3,7 +3,7 @@
 use super::conversations::Conversations;
 use super::ends::{Ends, PortEvidence};
 use super::servers::{port_fields, server_rank};
-use super::settle::{counts, settle};
+use super::settle::{counts, settle_kept};
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
 use nprint_codec::{IpVersion, tcp};
@@ -82,7 +82,7 @@ pub(super) fn by_hops(draft: &Draft<'_>, rows: &[usize]) -> Vec<usize> {
         IpVersion::V4 => nprint_codec::ipv4::TTL,
         IpVersion::V6 => nprint_codec::ipv6::HOP_LIMIT,
     };
-    let values = settle(draft, rows, field, draft.noise);
+    let values = settle_kept(draft, rows, field);
     let histogram = counts(&values);
     let Some((other, _)) = histogram.iter().find(|(v, _)| *v != values[0]) else {
         return vec![0; rows.len()];

@@ -6,6 +6,7 @@
 
 use super::conversations::Conversations;
 use super::ends::{Ends, PortEvidence};
+use super::habits::{Habits, WINDOW, returns};
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
@@ -13,8 +14,6 @@ use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 /// Ports that speak for a role by this much more than for any other decide alone; half of it is
 /// enough where no bit of theirs is missing or wrong. Units: nats.
 const CLEAR: f32 = 24.0;
-/// Rows on each side whose roles say what is going on. Units: rows of the transport.
-const WINDOW: usize = 8;
 /// Large conversations that every row is compared with.
 const COMPARED: usize = 48;
 /// Values of a field that are told apart; rarer ones are all alike.
@@ -109,6 +108,9 @@ struct Context {
     members: Vec<Vec<u32>>,
     /// Rows of each role.
     rows: Vec<u32>,
+    /// How often each conversation comes back.
+    returns: Vec<f32>,
+    habits: Habits,
     /// Nats of a row's being of each conversation when no row around is.
     elsewhere: Vec<f32>,
     /// The largest conversations, by number.
@@ -210,10 +212,17 @@ impl<'a> Roles<'a> {
             .collect();
         let mut rows = vec![0; 2 * number];
         self.of_row.iter().for_each(|role| rows[*role] += 1);
-        let elsewhere = members.iter().map(|m| self.prior(0, m.len())).collect();
+        let returns: Vec<f32> =
+            members.iter().map(|rows| returns(rows.iter().map(|row| *row as usize))).collect();
+        let habits = conversations.habits();
+        let elsewhere = members
+            .iter()
+            .zip(&returns)
+            .map(|(rows, returns)| -habits.share(rows.len(), 0, *returns, self.ends.len()).ln())
+            .collect();
         let stays: f32 = same / all;
         let turns = [-stays.ln(), -(1.0 - stays).ln()];
-        let context = Context { members, rows, elsewhere, large, apart, turns };
+        let context = Context { members, rows, returns, habits, elsewhere, large, apart, turns };
         let mut costs = Vec::new();
         let choices: Vec<Choice> = (0..self.ends.len())
             .map(|row| self.choose(row, conversations, &context, &mut costs))
@@ -232,13 +241,6 @@ impl<'a> Roles<'a> {
         self.of_row = roles;
     }
 
-    /// Nats of a row's being of a conversation with so many rows around it and so many other rows in all.
-    fn prior(&self, here: usize, all: usize) -> f32 {
-        let share = 0.8 * here as f32 / (2 * WINDOW) as f32
-            + 0.2 * (all as f32 + 0.1) / self.ends.len() as f32;
-        -share.ln()
-    }
-
     /// The most likely role of a row in its conversation and in all others; `costs` is room for those
     /// of its candidates.
     fn choose(
@@ -255,7 +257,9 @@ impl<'a> Roles<'a> {
             if here + own == 0 {
                 return context.elsewhere[conversation];
             }
-            self.prior(here, context.members[conversation].len() - own)
+            let others = context.members[conversation].len() - own;
+            let returns = context.returns[conversation];
+            -context.habits.share(others, here, returns, self.ends.len()).ln()
         };
         let own_ports = conversations.all[own >> 1].ports;
         let own_cost = self.evidence.costs(ends, own_ports)[own & 1];
@@ -266,7 +270,7 @@ impl<'a> Roles<'a> {
         let differ = others
             .map(|(c, _)| distance(own_ports, conversations.all[*c].ports))
             .fold(context.apart[own >> 1], u32::min);
-        let least = self.evidence.least_cost(differ.saturating_sub(missing));
+        let least = self.evidence.least_cost(ends, differ.saturating_sub(missing));
         let here = around.counts().iter().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| *n);
         if least - 2.0 * own_cost - prior(own >> 1, here) > margin {
             return Choice { own, other: own, gain: -margin };

@@ -7,13 +7,37 @@
 
 use crate::draft::Draft;
 use crate::evidence::Noise;
-use nprint_codec::Field;
+use nprint_codec::{Field, ipv4, ipv6};
 
 /// Candidates that are tried for a row; more would only add rare values.
 const CANDIDATES: usize = 192;
 
 /// Most likely values of `field` for `rows`, in the order of `rows`.
 pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noise) -> Vec<u32> {
+    decide(draft, rows, field, noise, Source::Data)
+}
+
+/// As [`settle`] for a field that hosts hardly change: a row is no evidence for a value of its own.
+pub(crate) fn settle_kept(draft: &Draft<'_>, rows: &[usize], field: Field) -> Vec<u32> {
+    decide(draft, rows, field, draft.noise, Source::Host)
+}
+
+/// What the values of a field come from.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    /// The traffic: any value may come.
+    Data,
+    /// A host's settings.
+    Host,
+}
+
+fn decide(
+    draft: &Draft<'_>,
+    rows: &[usize],
+    field: Field,
+    noise: Noise,
+    source: Source,
+) -> Vec<u32> {
     let evidence = draft.evidence;
     let readings: Vec<_> = rows.iter().map(|r| evidence.read(*r, field)).collect();
     if noise.is_clean() && evidence.is_certain() && readings.iter().all(|r| r.is_full()) {
@@ -27,6 +51,7 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
     let stays = full.windows(2).filter(|w| w[0] == w[1]).count() as f32;
     let stays = (stays / full.len().max(1) as f32).clamp(0.02, 0.98);
     let total = rows.len().max(1) as f32;
+    let novel = novel(&histogram, full.len(), noise, field);
     for _ in 0..2 {
         let shares = true_shares(&histogram, noise, total, u32::from(field.bits));
         // What a change to a value of this share costs, and its repetition.
@@ -34,15 +59,19 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
             let changed = (1.0 - stays) * share;
             [-changed.ln(), -(changed + stays).ln()]
         };
+        // A row is no evidence for its own value.
+        let one = 1.0 / total;
+        let own = |share: f32| nats((share - one).max(0.0) + novel * share.min(one));
         let by_value = {
-            let mut sorted: Vec<_> = shares.iter().map(|(v, share)| (*v, nats(*share))).collect();
+            let price = |share: f32| Price { again: nats(share)[1], own: own(share) };
+            let mut sorted: Vec<_> = shares.iter().map(|(v, share)| (*v, price(*share))).collect();
             sorted.sort_unstable_by_key(|(value, _)| *value);
             sorted
         };
-        let nats_of = |value: u32| {
+        let price_of = |value: u32| {
             by_value.binary_search_by_key(&value, |(v, _)| *v).ok().map(|i| by_value[i].1)
         };
-        let (unseen, impossible) = (nats(0.1 / total), nats(0.0));
+        let (unseen, impossible) = (own(0.1 * one), nats(0.0)[1]);
         // What a change to each of the most frequent values costs: the cheapest first.
         let frequent: Vec<(u32, f32)> = shares
             .iter()
@@ -51,7 +80,7 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
             .collect();
         let mut last: Option<u32> = None;
         for ((row, reading), value) in rows.iter().zip(&readings).zip(&mut values) {
-            let own = nats_of(reading.value).unwrap_or(unseen);
+            let own = price_of(reading.value).map_or(unseen, |price| price.own);
             let mut best = (own[usize::from(last == Some(reading.value))], reading.value);
             if !reading.is_full() {
                 // An unknown bit is as likely 1.
@@ -68,10 +97,12 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
                 likely
             };
             if let Some(last) = last {
-                consider(last, nats_of(last).unwrap_or(impossible)[1]);
+                consider(last, price_of(last).map_or(impossible, |price| price.again));
             }
             // The one that is `last` was considered at its own, lower price.
-            for (candidate, prior) in &frequent {
+            let shown = (source == Source::Host).then_some(reading.value);
+            let others = frequent.iter().filter(|(candidate, _)| Some(*candidate) != shown);
+            for (candidate, prior) in others {
                 if !consider(*candidate, *prior) {
                     break;
                 }
@@ -82,6 +113,32 @@ pub(crate) fn settle(draft: &Draft<'_>, rows: &[usize], field: Field, noise: Noi
         histogram = counts(&values);
     }
     values
+}
+
+/// What a value costs. Units: nats.
+#[derive(Clone, Copy)]
+struct Price {
+    /// As the value of the row before again.
+    again: f32,
+    /// Where the row itself shows it: new, and as the row before.
+    own: [f32; 2],
+}
+
+/// How many rows have a value that no other row has, as far as noise does not explain it, and at
+/// most 1; where it explains all, little: one of all values then.
+///
+/// Lengths are as the data are. Where most are wrong by themselves, lone ones tell nothing of the others.
+fn novel(histogram: &[(u32, usize)], rows: usize, noise: Noise, field: Field) -> f32 {
+    let is_length = [ipv4::TOTAL_LENGTH, ipv6::PAYLOAD_LENGTH].contains(&field);
+    if is_length && noise.burst_cost.is_infinite() {
+        return 1.0;
+    }
+    let lone = histogram.iter().filter(|(_, count)| *count == 1).count() as f32;
+    // Half of the wrong cells are vacant, and rows with such a cell are not counted.
+    let right = ((1.0 - noise.rate) / (1.0 - 0.5 * noise.rate)).powi(i32::from(field.bits)) as f32;
+    let made = rows as f32 * (1.0 - right);
+    let any = (-f32::from(field.bits)).exp2();
+    (lone - made - 2.0 * made.sqrt()).clamp(0.5 * any, 1.0)
 }
 
 /// Shares of the values, less what wrong bits of more frequent values make of them.

@@ -36,32 +36,60 @@ pub(crate) fn noise(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
 
 /// Tells runs of wrong cells from lone ones, where there are more runs than lone ones make.
 fn with_runs(evidence: &Evidence<'_>, stacks: &[Stack], noise: Noise) -> Noise {
-    let (mut blocks, mut runs, mut lone) = (0_u64, 0_u64, 0_u64);
+    // Of blocks that should be vacant, and of those that should not: half of the latter's wrong cells
+    // are there.
+    let mut kinds = [Blocks::default(); 2];
     for (row, stack) in stacks.iter().enumerate() {
         let halves = Halves::of(evidence.cells().row(row).present_words());
         for (columns, expected) in fixed_regions(*stack) {
+            let kind = &mut kinds[usize::from(expected)];
             for start in columns.step_by(BLOCK) {
                 let here = halves.ones(start..start + BLOCK);
-                let wrong = if expected { BLOCK as u32 - here } else { here };
-                blocks += 1;
-                if wrong >= RUN {
-                    runs += 1;
-                } else {
-                    lone += u64::from(wrong);
-                }
+                kind.add(if expected { BLOCK as u32 - here } else { here });
             }
         }
     }
-    let rate = (lone as f64 + 0.5) / ((blocks - runs) * BLOCK as u64).max(1) as f64;
-    let chance = blocks as f64 * tail(rate.min(0.5));
-    if (runs as f64) < 3.0 * chance + 4.0 {
+    let chance: f64 = kinds.iter().map(|k| k.all as f64 * tail(k.rate().min(0.5))).sum();
+    let sum = |a: Blocks, b: Blocks| Blocks {
+        all: a.all + b.all,
+        runs: a.runs + b.runs,
+        lone: a.lone + b.lone,
+    };
+    let blocks = kinds.into_iter().fold(Blocks::default(), sum);
+    if (blocks.runs as f64) < 3.0 * chance + 4.0 {
         return noise;
     }
-    let share = runs as f64 / blocks as f64;
+    let share = blocks.runs as f64 / blocks.all as f64;
     Noise {
         rate: noise.rate,
-        bit_cost: Noise::of_rate(rate).bit_cost,
+        bit_cost: Noise::of_rate(blocks.rate()).bit_cost,
         burst_cost: -(share.ln() as f32),
+    }
+}
+
+/// What was counted of blocks of cells.
+#[derive(Clone, Copy, Default)]
+struct Blocks {
+    all: u64,
+    /// Those that are part of a run.
+    runs: u64,
+    /// Wrong cells of the others.
+    lone: u64,
+}
+
+impl Blocks {
+    fn add(&mut self, wrong: u32) {
+        self.all += 1;
+        if wrong >= RUN {
+            self.runs += 1;
+        } else {
+            self.lone += u64::from(wrong);
+        }
+    }
+
+    /// Share of wrong cells outside runs.
+    fn rate(&self) -> f64 {
+        (self.lone as f64 + 0.5) / ((self.all - self.runs) * BLOCK as u64).max(1) as f64
     }
 }
 

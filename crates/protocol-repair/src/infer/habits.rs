@@ -1,0 +1,71 @@
+//! How conversations go in a trace: how long they are, and whether they come back after a silence.
+
+/// Rows on each side whose conversations say what is going on. Units: rows of the transport.
+pub(super) const WINDOW: usize = 8;
+/// Conversations of more rows are taken to go on. Units: rows.
+const SHORT: usize = 4;
+
+/// What is learned of conversations that are known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Habits {
+    /// Returns that a conversation may be expected to have beyond those that were seen.
+    returns: f32,
+    /// How many of the conversations that have so many rows have more.
+    goes_on: [f32; SHORT + 1],
+}
+
+impl Habits {
+    /// `conversations` are the rows of each one with more than one row.
+    pub(super) fn of<'a>(conversations: impl Iterator<Item = &'a [usize]>) -> Self {
+        let (mut number, mut returned) = (0.0, 0.0);
+        let mut longer = [0.0_f32; SHORT + 2];
+        for rows in conversations {
+            number += 1.0;
+            returned += returns(rows.iter().copied());
+            longer[..(rows.len() + 1).min(SHORT + 2)].iter_mut().for_each(|n| *n += 1.0);
+        }
+        Self {
+            returns: (returned + 0.5) / (number + 1.0),
+            goes_on: std::array::from_fn(|rows| {
+                if rows < 2 { 1.0 } else { (longer[rows + 1] + 0.5) / (longer[rows] + 0.5) }
+            }),
+        }
+    }
+
+    /// How likely a row is of a conversation that has `rows` rows, `here` of them around it, and came
+    /// back so many times, in a trace of `all` rows.
+    pub(super) fn share(&self, rows: usize, here: usize, returns: f32, all: usize) -> f32 {
+        let near = 0.8 * here as f32 / (2 * WINDOW) as f32;
+        let far = (returns + self.returns) / all as f32;
+        (near + far) * self.goes_on.get(rows).copied().unwrap_or(1.0)
+    }
+}
+
+/// How often the conversation of these rows comes back after more than [`WINDOW`] rows.
+pub(super) fn returns(rows: impl Iterator<Item = usize>) -> f32 {
+    let mut last = None;
+    let mut count = 0.0;
+    for row in rows {
+        if last.replace(row).is_some_and(|last| row - last > WINDOW) {
+            count += 1.0;
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_conversations_do_not_go_on() {
+        let pairs: Vec<Vec<usize>> = (0..50).map(|n| vec![4 * n, 4 * n + 1]).collect();
+        let dns = Habits::of(pairs.iter().map(Vec::as_slice));
+        let long: Vec<usize> = (0..200).collect();
+        let one = Habits::of([long.as_slice()].into_iter());
+        assert!(dns.share(1, 1, 0.0, 200) > 50.0 * dns.share(2, 1, 0.0, 200));
+        assert!(one.share(2, 1, 0.0, 200) > 0.9 * one.share(1, 1, 0.0, 200));
+        // And come back less often than one that did.
+        assert!(dns.share(1, 0, 0.0, 200) < 0.1 * one.share(1, 0, 3.0, 200));
+    }
+}
