@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use torchlight::Problem;
+use torchlight::{Problem, StopFlag};
 
 use crate::bars;
 use crate::files::{self, shown};
@@ -65,10 +65,11 @@ impl Batch {
         Ok(Self { jobs, output: output.to_owned() })
     }
 
-    /// Does `work` on each input and its output, on any core.
+    /// Does `work` on each input and its output, on any core, until the user wants an end.
     pub fn run(
         self,
         common: &Common,
+        stop: &StopFlag,
         work: impl Fn(&Path, &Path) -> anyhow::Result<Outcome> + Sync,
     ) -> anyhow::Result<Outcomes> {
         let bar = bars::files(self.jobs.len(), common);
@@ -79,6 +80,10 @@ impl Batch {
         };
         let results: Vec<_> = self.jobs.par_iter().map(one).collect();
         bar.finish_and_clear();
+        let finished = results.iter().filter(|result| result.is_ok()).count();
+        if stop.is_raised() && finished < results.len() {
+            bail!("stopped; {finished} of {} inputs are finished", results.len());
+        }
         let (mut problems, mut written, mut done) = (Vec::new(), 0, 0);
         for ((input, _), result) in self.jobs.iter().zip(results) {
             let reason = match result {

@@ -5,11 +5,11 @@ use std::io::{self, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use torchlight::capture_files;
 use torchlight::nprint_codec::{
     CaptureFormat, CaptureReader, CaptureWriter, LinkType, Trace, read_capture_from,
     write_capture_with,
 };
+use torchlight::{StopFlag, capture_files};
 
 use crate::summary::Common;
 
@@ -115,18 +115,34 @@ fn fill_file<T>(
     written
 }
 
-/// Opens a file or standard input.
-pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+/// Opens a file or standard input; reading fails from when the user wants an end.
+pub fn open(path: &Path, stop: &StopFlag) -> anyhow::Result<Box<dyn Read>> {
     if is_dash(path) {
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(Stoppable { inner: io::stdin().lock(), stop: stop.clone() }));
     }
-    Ok(Box::new(File::open(path).with_context(|| path.display().to_string())?))
+    let inner = File::open(path).with_context(|| path.display().to_string())?;
+    Ok(Box::new(Stoppable { inner, stop: stop.clone() }))
+}
+
+/// A source that is exhausted early, and says so.
+struct Stoppable<R> {
+    inner: R,
+    stop: StopFlag,
+}
+
+impl<R: Read> Read for Stoppable<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_raised() {
+            return Err(io::Error::other("stopped"));
+        }
+        self.inner.read(buffer)
+    }
 }
 
 /// Reads a whole file or standard input.
-pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn read(path: &Path, stop: &StopFlag) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes).with_context(|| shown(path))?;
+    open(path, stop)?.read_to_end(&mut bytes).with_context(|| shown(path))?;
     Ok(bytes)
 }
 
@@ -137,13 +153,13 @@ pub fn write(path: &Path, bytes: &[u8], common: &Common) -> anyhow::Result<()> {
 }
 
 /// Reads a capture from a file or standard input.
-pub fn capture(path: &Path) -> anyhow::Result<Trace> {
-    Ok(read_capture_from(open(path)?, &shown(path))?)
+pub fn capture(path: &Path, stop: &StopFlag) -> anyhow::Result<Trace> {
+    Ok(read_capture_from(open(path, stop)?, &shown(path))?)
 }
 
 /// The packets of a file or of standard input, one after the other.
-pub fn packets(path: &Path) -> anyhow::Result<CaptureReader<Box<dyn Read>>> {
-    Ok(CaptureReader::new(open(path)?, &shown(path))?)
+pub fn packets(path: &Path, stop: &StopFlag) -> anyhow::Result<CaptureReader<Box<dyn Read>>> {
+    Ok(CaptureReader::new(open(path, stop)?, &shown(path))?)
 }
 
 /// What a lossy reading passed over so far, if anything.

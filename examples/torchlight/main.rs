@@ -2,7 +2,7 @@
 //!
 //! Results go to files or standard output, everything else to standard error. Exit status: 0 all
 //! done, 1 some inputs failed (named), 2 wrong usage, 3 nothing could be done, 130 stopped with
-//! Ctrl-C (the same command goes on).
+//! Ctrl-C (what was finished is kept; the stages' commands go on from there).
 //!
 //! Without feature `diffusion` it holds no libtorch: everything but `train`, `generate` and `run`.
 
@@ -24,7 +24,7 @@ mod weights;
 use std::process::ExitCode;
 
 use clap::Parser;
-use torchlight::{Error, StopFlag};
+use torchlight::StopFlag;
 
 use commands::Command;
 use summary::Common;
@@ -43,18 +43,18 @@ const STOPPED: u8 = 130;
 const NOTHING_DONE: u8 = 3;
 
 fn main() -> ExitCode {
+    let stop = stop_on_interrupt();
     // nPrint's own flags are not ours to read.
     let mut words = std::env::args().skip(1);
     if words.next().as_deref() == Some("nprint") {
-        return finish(nprint::run(words));
+        return finish(nprint::run(words, &stop), &stop);
     }
     let Arguments { common, command } = Arguments::parse();
     log(common.verbose);
-    let stop = stop_on_interrupt();
-    finish(command.run(&common, &stop).and_then(|summary| summary.print(&common)))
+    finish(command.run(&common, &stop).and_then(|summary| summary.print(&common)), &stop)
 }
 
-fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
+fn finish(result: anyhow::Result<ExitCode>, stop: &StopFlag) -> ExitCode {
     let error = match result {
         Ok(code) => return code,
         Err(error) => error,
@@ -64,10 +64,7 @@ fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!("torchlight: {error:#}");
-    match error.downcast_ref() {
-        Some(Error::Stopped { .. }) => ExitCode::from(STOPPED),
-        _ => ExitCode::from(NOTHING_DONE),
-    }
+    ExitCode::from(if stop.is_raised() { STOPPED } else { NOTHING_DONE })
 }
 
 /// The first Ctrl-C asks to stop at the next safe place, the second one ends at once.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use torchlight::StopFlag;
 use torchlight::nprint_codec::{
     CsvOptions, CsvReader, CsvWriter, Header, HeaderStatistics, HexReader, Layout, NprintArgs,
     PacketFilter, RowDecoder, Selection, Selector, write_hex_csv,
@@ -33,7 +34,7 @@ is damaged (what could be read is written), 2 wrong usage, 3 nothing could be do
 ";
 
 /// Does what the arguments say.
-pub fn run(words: impl Iterator<Item = String>) -> anyhow::Result<ExitCode> {
+pub fn run(words: impl Iterator<Item = String>, stop: &StopFlag) -> anyhow::Result<ExitCode> {
     let args = match NprintArgs::parse(words) {
         Ok(args) => args,
         Err(error) => return Ok(wrong_usage(&error.to_string())),
@@ -58,13 +59,13 @@ pub fn run(words: impl Iterator<Item = String>) -> anyhow::Result<ExitCode> {
     };
     let output = args.write_file.as_deref().filter(|path| *path != "-").map(Path::new);
     match (&args.pcap_file, &args.csv_file, &args.nprint_file) {
-        (Some(capture), None, None) => forward(&args, Path::new(capture), filter, output),
-        (None, Some(csv), None) => hexadecimal(&args, Path::new(csv), output),
+        (Some(capture), None, None) => forward(&args, Path::new(capture), filter, output, stop),
+        (None, Some(csv), None) => hexadecimal(&args, Path::new(csv), output, stop),
         (None, None, Some(csv)) => {
             let Some(output) = output else {
                 return Ok(wrong_usage("-N needs -W: where to write the capture"));
             };
-            reverse(Path::new(csv), output)
+            reverse(Path::new(csv), output, stop)
         }
         (None, None, None) => Ok(wrong_usage("one of -P, -C and -N is needed")),
         _ => Ok(wrong_usage("-P, -C and -N exclude each other")),
@@ -81,10 +82,11 @@ fn forward(
     capture: &Path,
     filter: Option<PacketFilter>,
     output: Option<&Path>,
+    stop: &StopFlag,
 ) -> anyhow::Result<ExitCode> {
     let (layout, options) = columns(args)?;
     let selection = Selection { filter, max_packets: options.max_packets, ..Selection::default() };
-    let mut packets = files::packets(capture)?;
+    let mut packets = files::packets(capture, stop)?;
     let (mut selector, mut counts) = (Selector::new(selection), HeaderStatistics::default());
     let damage = to(output, |out| {
         let mut csv = CsvWriter::new(out, &layout, &options)?;
@@ -111,9 +113,14 @@ fn forward(
     }))
 }
 
-fn hexadecimal(args: &NprintArgs, csv: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
+fn hexadecimal(
+    args: &NprintArgs,
+    csv: &Path,
+    output: Option<&Path>,
+    stop: &StopFlag,
+) -> anyhow::Result<ExitCode> {
     let (layout, options) = columns(args)?;
-    let packets = HexReader::new(BufReader::new(files::open(csv)?), &files::shown(csv))?;
+    let packets = HexReader::new(BufReader::new(files::open(csv, stop)?), &files::shown(csv))?;
     let mut damaged = false;
     to(output, |out| {
         let left_out = |error| {
@@ -125,8 +132,8 @@ fn hexadecimal(args: &NprintArgs, csv: &Path, output: Option<&Path>) -> anyhow::
     Ok(ExitCode::from(u8::from(damaged)))
 }
 
-fn reverse(csv: &Path, output: &Path) -> anyhow::Result<ExitCode> {
-    let mut rows = CsvReader::new(files::open(csv)?, &files::shown(csv))?;
+fn reverse(csv: &Path, output: &Path, stop: &StopFlag) -> anyhow::Result<ExitCode> {
+    let mut rows = CsvReader::new(files::open(csv, stop)?, &files::shown(csv))?;
     let mut decoder = RowDecoder::new(rows.layout());
     files::fill_capture(output, decoder.link_type(), |capture| {
         while let Some(row) = rows.next_row()? {

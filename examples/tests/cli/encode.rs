@@ -1,8 +1,11 @@
 //! `encode`.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use super::{capture, code, text, torchlight};
+use super::{capture, code, program, text, torchlight};
 
 #[test]
 fn encode_selects_packets_and_columns() {
@@ -144,4 +147,36 @@ fn encode_takes_folders_and_devices() {
     let piped = torchlight(folder.path(), &words).stdout;
     torchlight(folder.path(), &[&words[..], &["-o", "a.npy"]].concat());
     assert_eq!(piped, fs::read(folder.path().join("a.npy")).expect("readable"));
+}
+
+/// The first Ctrl-C ends it between two reads, and nothing half written stays.
+#[cfg(unix)]
+#[test]
+fn encode_stops_when_asked() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let bytes = fs::read(capture(folder.path(), "a.pcap")).expect("readable");
+    let mut child = Command::new(program())
+        .args(["encode", "-", "-o", "a.csv"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(&bytes).expect("taken");
+    // What it says first shows that it heard; from then on reading fails.
+    let mut said = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    while fs::read_dir(folder.path()).expect("a folder").count() < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(asked.expect("kill runs").success());
+    let first = said.next().expect("a line").expect("text");
+    assert!(first.contains("stopping at the next safe place"), "{first}");
+    while stdin.write_all(&bytes[24..]).is_ok() {}
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+    let last = said.last().expect("a line").expect("text");
+    assert!(last.contains("stopped; 0 of 1 inputs are finished"), "{last}");
+    let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
 }

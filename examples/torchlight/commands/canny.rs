@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use torchlight::StopFlag;
 use torchlight::controlnet_canny::{Canny, ColourMode, Norm, PixelView};
 use torchlight::stages::edge_png;
 use torchlight::trace_image::TraceImage;
@@ -43,9 +44,9 @@ enum Mode {
 
 impl CannyCommand {
     /// Does it.
-    pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
+    pub fn run(self, common: &Common, stop: &StopFlag) -> anyhow::Result<Summary> {
         files::may_write(&self.output, common)?;
-        let image = TraceImage::from_png(&files::read(&self.image)?)?;
+        let image = TraceImage::from_png(&files::read(&self.image, stop)?)?;
         let canny = Canny {
             low: self.low,
             high: self.high,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use torchlight::Problem;
 use torchlight::trace_eval::compliance::{Audit, Rule, RuleKind, audit};
+use torchlight::{Problem, StopFlag};
 
 use crate::files::{self, shown};
 use crate::summary::Summary;
@@ -22,12 +22,12 @@ pub struct Check {
 
 impl Check {
     /// Does it.
-    pub fn run(self) -> Summary {
+    pub fn run(self, stop: &StopFlag) -> Summary {
         let (mut total, mut problems, mut clean, mut packets) =
             (Audit::default(), Vec::new(), 0, 0);
         for path in &self.captures {
             let input = shown(path);
-            match files::capture(path) {
+            match files::capture(path, stop) {
                 Ok(trace) => {
                     let found = audit(&trace);
                     packets += trace.len();

@@ -12,8 +12,8 @@ use torchlight::nprint_codec::{
     CaptureWriter, CsvReader, CsvTable, Layout, LinkType, NpyReader, Packet, Row, RowDecoder,
     TernaryMatrix, dissect,
 };
-use torchlight::stem;
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant};
+use torchlight::{StopFlag, stem};
 
 use crate::batch::{Batch, Outcome};
 use crate::files::{self, shown};
@@ -47,20 +47,20 @@ enum Payload {
 
 impl Decode {
     /// Does it.
-    pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
+    pub fn run(self, common: &Common, stop: &StopFlag) -> anyhow::Result<Summary> {
         let several = self.files.len() > 1;
         let name = |path: &Path| format!("{}.pcap", stem(&path.with_extension("")));
         let batch = Batch::plan(self.files.clone(), name, &self.output, several, common)?;
-        let outcomes = batch.run(common, |input, output| {
-            Ok(Outcome { written: self.one(input, output, common.seed())?, missing: None })
+        let outcomes = batch.run(common, stop, |input, output| {
+            Ok(Outcome { written: self.one(input, output, common.seed(), stop)?, missing: None })
         })?;
         let packets = outcomes.written;
         Ok(outcomes.summary(|summary| summary.fact("packets", packets)))
     }
 
     /// Decodes one file, and returns the number of packets.
-    fn one(&self, path: &Path, output: &Path, seed: u64) -> anyhow::Result<usize> {
-        let rows = Rows::open(path)?;
+    fn one(&self, path: &Path, output: &Path, seed: u64, stop: &StopFlag) -> anyhow::Result<usize> {
+        let rows = Rows::open(path, stop)?;
         let mut packets = Packets::of(&rows, self.payload, seed);
         files::fill_capture(output, packets.decoder.link_type(), |capture| {
             rows.each(|row, time_ns| packets.write(capture, row, time_ns))?;
@@ -81,8 +81,8 @@ enum Rows {
 type Input = Chain<Cursor<Vec<u8>>, Box<dyn Read>>;
 
 impl Rows {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        let (mut file, name) = (files::open(path)?, shown(path));
+    fn open(path: &Path, stop: &StopFlag) -> anyhow::Result<Self> {
+        let (mut file, name) = (files::open(path, stop)?, shown(path));
         let mut head = Vec::new();
         (&mut file).take(8).read_to_end(&mut head).with_context(|| name.clone())?;
         let is = |magic: &[u8]| head.starts_with(magic);

@@ -10,8 +10,8 @@ use torchlight::nprint_codec::{
     CaptureReader, CsvIndex, CsvOptions, CsvWriter, FlowKey, Layer, Layers, Layout, NpyForm,
     NpyWriter, PacketFilter, RowEncoder, RowPolicy, Selection, Selector, encode,
 };
-use torchlight::stem;
 use torchlight::trace_image::{Canvas, Palette, render};
+use torchlight::{StopFlag, stem};
 
 use crate::batch::{Batch, Outcome};
 use crate::columns::{self, NamePattern};
@@ -129,7 +129,7 @@ enum Time {
 
 impl Encode {
     /// Does it.
-    pub fn run(self, common: &Common) -> anyhow::Result<Summary> {
+    pub fn run(self, common: &Common, stop: &StopFlag) -> anyhow::Result<Summary> {
         if self.format == Format::Parquet {
             tables::check()?;
         }
@@ -139,8 +139,8 @@ impl Encode {
         let several = captures.len() > 1 || self.captures.iter().any(|path| path.is_dir());
         let name = |path: &Path| format!("{}.{}", stem(path), self.format.ending());
         let batch = Batch::plan(captures, name, &self.output, several, common)?;
-        let outcomes =
-            batch.run(common, |input, output| self.one(input, output, &layout, &options))?;
+        let outcomes = batch
+            .run(common, stop, |input, output| self.one(input, output, &layout, &options, stop))?;
         let rows = outcomes.written;
         Ok(outcomes.summary(|summary| summary.fact("rows", rows).fact("columns", layout.columns())))
     }
@@ -152,8 +152,9 @@ impl Encode {
         output: &Path,
         layout: &Arc<Layout>,
         options: &CsvOptions,
+        stop: &StopFlag,
     ) -> anyhow::Result<Outcome> {
-        let mut packets = files::packets(path)?;
+        let mut packets = files::packets(path, stop)?;
         if self.lossy {
             packets = packets.lossy();
         }

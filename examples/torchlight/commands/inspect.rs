@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use torchlight::Problem;
 use torchlight::artefact::Manifest;
 use torchlight::nprint_codec::{CsvReader, Layout, NpyReader, dissect};
 use torchlight::trace_image::{Description, TraceImage, decode_tolerant, read_image_folder};
+use torchlight::{Problem, StopFlag};
 
 use super::tensors;
 use crate::files::{self, is_dash, shown};
@@ -35,10 +35,10 @@ pub struct Inspect {
 
 impl Inspect {
     /// Does it.
-    pub fn run(self) -> Summary {
+    pub fn run(self, stop: &StopFlag) -> Summary {
         let (mut found, mut problems) = (Vec::new(), Vec::new());
         for path in &self.files {
-            match look(path, self.lossy) {
+            match look(path, self.lossy, stop) {
                 Ok(Value::Object(fields)) => {
                     let mut object = Map::new();
                     object.insert("file".to_owned(), json!(shown(path)));
@@ -59,12 +59,12 @@ impl Inspect {
     }
 }
 
-fn look(path: &Path, lossy: bool) -> anyhow::Result<Value> {
+fn look(path: &Path, lossy: bool, stop: &StopFlag) -> anyhow::Result<Value> {
     if path.is_dir() {
         return folder(path);
     }
     if is_dash(path) {
-        return capture(path, lossy);
+        return capture(path, lossy, stop);
     }
     let mut head = [0; 8];
     let _short_files_are_fine = File::open(path)?.read(&mut head)?;
@@ -72,7 +72,7 @@ fn look(path: &Path, lossy: bool) -> anyhow::Result<Value> {
     match (&head, ending.as_str()) {
         ([0x89, b'P', b'N', b'G', ..], _) => image(path),
         ([0x93, b'N', b'U', b'M', ..], _) => {
-            let (input, layout) = (BufReader::new(File::open(path)?), Layout::reference());
+            let (input, layout) = (BufReader::new(files::open(path, stop)?), Layout::reference());
             let mut array = NpyReader::new(input, &shown(path), &layout)?;
             while array.next_row()?.is_some() {}
             Ok(json!({ "kind": "array", "rows": array.rows(), "columns": layout.columns() }))
@@ -88,7 +88,8 @@ fn look(path: &Path, lossy: bool) -> anyhow::Result<Value> {
         }
         (_, "safetensors") => weights(path),
         (_, "csv") => {
-            let (mut table, mut rows) = (CsvReader::open(path)?, 0);
+            let (mut table, mut rows) =
+                (CsvReader::new(files::open(path, stop)?, &shown(path))?, 0);
             while table.next_row()?.is_some() {
                 rows += 1;
             }
@@ -99,13 +100,13 @@ fn look(path: &Path, lossy: bool) -> anyhow::Result<Value> {
                 "times": table.has_times(),
             }))
         }
-        _ => capture(path, lossy),
+        _ => capture(path, lossy, stop),
     }
 }
 
 /// What a capture holds, as far as it can be read.
-fn capture(path: &Path, lossy: bool) -> anyhow::Result<Value> {
-    let mut packets = files::packets(path)?;
+fn capture(path: &Path, lossy: bool, stop: &StopFlag) -> anyhow::Result<Value> {
+    let mut packets = files::packets(path, stop)?;
     if lossy {
         packets = packets.lossy();
     }

@@ -54,14 +54,14 @@ impl Command {
     /// Does it.
     pub fn run(self, common: &Common, stop: &StopFlag) -> anyhow::Result<Summary> {
         match self {
-            Self::Encode(command) => command.run(common),
+            Self::Encode(command) => command.run(common, stop),
             Self::Nprint { .. } => anyhow::bail!("nprint must be the first word"),
-            Self::Decode(command) => command.run(common),
-            Self::Inspect(command) => Ok(command.run()),
+            Self::Decode(command) => command.run(common, stop),
+            Self::Inspect(command) => Ok(command.run(stop)),
             Self::Dataset(command) => command.run(common, stop),
-            Self::Canny(command) => command.run(common),
+            Self::Canny(command) => command.run(common, stop),
             Self::Repair(command) => command.run(common, stop),
-            Self::Check(command) => Ok(command.run()),
+            Self::Check(command) => Ok(command.run(stop)),
             Self::Evaluate(command) => command.run(common, stop),
             Self::Tensors(command) => command.run(common, stop),
         }
