@@ -5,7 +5,7 @@
 //! identification move, but slowly. Where ports leave a row's role open, these decide.
 
 use super::conversations::Conversations;
-use super::ends::{Ends, PortEvidence};
+use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
@@ -111,8 +111,9 @@ struct Context {
     rows: Vec<u32>,
     /// Nats of a row's being of each conversation when no row around is.
     elsewhere: Vec<f32>,
-    /// The largest conversations, by number.
-    large: Vec<usize>,
+    /// The largest conversations, each with its ports; and the least of their nats above.
+    large: Vec<(usize, u64)>,
+    least_elsewhere: f32,
     /// In how many bits the ports of each conversation differ at least from those of a large one
     /// and from its own the other way round.
     apart: Vec<u32>,
@@ -122,7 +123,7 @@ struct Context {
 
 /// Conversations of the rows around one.
 struct Around {
-    /// Each with how many rows it has here, the row itself left out; by number.
+    /// Each with how many rows it has here, the row itself left out.
     counts: [(usize, usize); 2 * WINDOW + 2],
     length: usize,
 }
@@ -143,7 +144,6 @@ impl Around {
                 around.length += 1;
             }
         }
-        around.counts[..around.length].sort_unstable();
         around
     }
 
@@ -191,7 +191,6 @@ impl<'a> Roles<'a> {
         let mut large: Vec<usize> = (0..number).filter(|c| members[*c].len() > 2).collect();
         large.sort_by_key(|c| std::cmp::Reverse(members[*c].len()));
         large.truncate(COMPARED);
-        large.sort_unstable();
         let pairs = members.iter().flat_map(|m| m.windows(2));
         let (same, all) = pairs.fold((1.0, 2.0), |(same, all), w| {
             let alike = self.of_row[w[0] as usize] == self.of_row[w[1] as usize];
@@ -210,10 +209,12 @@ impl<'a> Roles<'a> {
             .collect();
         let mut rows = vec![0; 2 * number];
         self.of_row.iter().for_each(|role| rows[*role] += 1);
-        let elsewhere = members.iter().map(|m| self.prior(0, m.len())).collect();
+        let elsewhere: Vec<f32> = members.iter().map(|m| self.prior(0, m.len())).collect();
+        let least_elsewhere = large.iter().map(|c| elsewhere[*c]).fold(f32::MAX, f32::min);
+        let large = large.into_iter().map(|c| (c, ways(ports(c)))).collect();
         let stays: f32 = same / all;
         let turns = [-stays.ln(), -(1.0 - stays).ln()];
-        let context = Context { members, rows, elsewhere, large, apart, turns };
+        let context = Context { members, rows, elsewhere, large, least_elsewhere, apart, turns };
         let mut costs = Vec::new();
         let choices: Vec<Choice> = (0..self.ends.len())
             .map(|row| self.choose(row, conversations, &context, &mut costs))
@@ -271,27 +272,29 @@ impl<'a> Roles<'a> {
         if least - 2.0 * own_cost - prior(own >> 1, here) > margin {
             return Choice { own, other: own, gain: -margin };
         }
-        // Candidates are the large conversations and those around, by number; what costs more by this
-        // than its present role is none.
+        // What costs more by this than the present role is no candidate.
         let most = own_cost + prior(own >> 1, here) + margin;
         costs.clear();
-        let mut near = around.counts().iter().copied().peekable();
-        let mut large = context.large.iter().copied().peekable();
-        loop {
-            let (conversation, here) = match (near.peek(), large.peek()) {
-                (Some((n, _)), Some(l)) if l < n => (*l, 0),
-                (Some(next), _) => *next,
-                (None, Some(l)) => (*l, 0),
-                (None, None) => break,
-            };
-            near.next_if(|(n, _)| *n == conversation);
-            large.next_if(|l| *l == conversation);
-            let [along, back] = self.evidence.costs(ends, conversations.all[conversation].ports);
+        let mut offer = |conversation: usize, here: usize| {
+            let ways = self.evidence.costs(ends, conversations.all[conversation].ports);
             let prior = prior(conversation, here);
-            for (way, cost) in [along + prior, back + prior].into_iter().enumerate() {
-                if cost <= most {
-                    costs.push((cost, 2 * conversation + way));
+            for (way, cost) in ways.into_iter().enumerate() {
+                if cost + prior <= most {
+                    costs.push((cost + prior, 2 * conversation + way));
                 }
+            }
+        };
+        around.counts().iter().for_each(|(conversation, here)| offer(*conversation, *here));
+        let most_bits = self.evidence.most_bits(most - context.least_elsewhere + 1e-2);
+        let (value, known) = ends.ways();
+        for (conversation, ways) in &context.large {
+            let wrong = ones_of_lanes((ways ^ value) & known);
+            let wrong = wrong + (wrong >> 16);
+            let fewest = ((wrong >> 32) as u8).min(wrong as u8);
+            if u32::from(fewest) <= most_bits
+                && !around.counts().iter().any(|(near, _)| near == conversation)
+            {
+                offer(*conversation, 0);
             }
         }
         let least = costs.iter().fold(f32::MAX, |least, (cost, _)| cost.min(least));

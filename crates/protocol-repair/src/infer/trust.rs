@@ -6,7 +6,7 @@
 
 use super::stack::{fixed_regions, wrong_cells};
 use crate::draft::Stack;
-use crate::evidence::{Evidence, Halves, Noise};
+use crate::evidence::{Evidence, Noise};
 
 /// Cells of a row whose truth the header stack gives.
 const KNOWN_CELLS: usize = 448;
@@ -38,7 +38,7 @@ pub(crate) fn noise(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
 fn with_runs(evidence: &Evidence<'_>, stacks: &[Stack], noise: Noise) -> Noise {
     let (mut blocks, mut runs, mut lone) = (0_u64, 0_u64, 0_u64);
     for (row, stack) in stacks.iter().enumerate() {
-        let halves = Halves::of(evidence.cells().row(row).present_words());
+        let halves = evidence.halves(row);
         for (columns, expected) in fixed_regions(*stack) {
             for start in columns.step_by(BLOCK) {
                 let here = halves.ones(start..start + BLOCK);
