@@ -10,6 +10,7 @@ pub(crate) mod fragment;
 mod initiator;
 mod port_noise;
 mod ports;
+mod repeated;
 mod roles;
 mod servers;
 pub(crate) mod settle;

@@ -6,8 +6,9 @@
 
 use super::conversations::Conversations;
 use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
+use super::repeated::{FIELDS, Repeated};
 use crate::draft::Draft;
-use crate::evidence::{Noise, Reading};
+use crate::evidence::Reading;
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 
 /// Ports that speak for a role by this much more than for any other decide alone; half of it is
@@ -17,8 +18,6 @@ const CLEAR: f32 = 24.0;
 const WINDOW: usize = 8;
 /// Large conversations that every row is compared with.
 const COMPARED: usize = 48;
-/// Values of a field that are told apart; rarer ones are all alike.
-const VALUES: usize = 24;
 /// Rows of a role on each side that a moving number is compared with.
 const NEIGHBOURS: usize = 3;
 /// What a bit in which two rows differ costs: either one may be wrong. Units: of a wrong bit.
@@ -26,73 +25,12 @@ const TWO_COPIES: f32 = 0.7;
 /// Rows on each side in which they are looked for.
 const REACH: usize = 8;
 
-/// A field whose values repeat within a role.
-struct Repeated {
-    field: Field,
-    /// The most frequent values of all roles.
-    values: Vec<u32>,
-    /// What each row says.
-    readings: Vec<Reading>,
-    /// Which of the values each row has; [`Self::rare`] for none.
-    of_row: Vec<u8>,
-    /// How often each role has each of them; `values.len() + 1` entries a role.
-    counts: Vec<u32>,
-    /// Likelihood of so many wrong bits where every cell is certain, and of a rare value.
-    likelihoods: [f32; 33],
-    rare_likelihood: f32,
-}
-
-impl Repeated {
-    fn new(draft: &Draft<'_>, ends: &[Ends], field: Field, noise: Noise) -> Self {
-        let readings: Vec<Reading> =
-            ends.iter().map(|e| draft.evidence.read(e.row, field)).collect();
-        let mut full: Vec<u32> = readings.iter().filter(|r| r.is_full()).map(|r| r.value).collect();
-        full.sort_unstable();
-        let mut counted: Vec<(usize, u32)> =
-            full.chunk_by(|a, b| a == b).map(|same| (same.len(), same[0])).collect();
-        counted.sort_unstable_by_key(|(n, value)| (std::cmp::Reverse(*n), *value));
-        counted.truncate(VALUES);
-        let values: Vec<u32> = counted.into_iter().map(|(_, value)| value).collect();
-        let rare = values.len();
-        // A damaged row has the frequent value that it is nearest to, if that is near.
-        let of_row = readings
-            .iter()
-            .map(|reading| {
-                let exact = |v: &u32| reading.is_full() && *v == reading.value;
-                let near = |i: &usize| ((values[*i] ^ reading.value) & reading.known).count_ones();
-                let best = values.iter().position(exact).or_else(|| {
-                    (0..rare).min_by_key(near).filter(|i| near(i) <= u32::from(field.bits) >> 3)
-                });
-                best.unwrap_or(rare) as u8
-            })
-            .collect();
-        let likelihoods = noise.prices(field.bits).map(|price| (-price).exp());
-        let rare_likelihood = (-f32::from(field.bits) * std::f32::consts::LN_2).exp();
-        let counts = Vec::new();
-        Self { field, values, readings, of_row, counts, likelihoods, rare_likelihood }
-    }
-
-    fn rare(&self) -> usize {
-        self.values.len()
-    }
-
-    fn count(&mut self, roles: &[usize], number: usize) {
-        let width = self.rare() + 1;
-        self.counts.clear();
-        self.counts.resize(number * width, 0);
-        for (value, role) in self.of_row.iter().zip(roles) {
-            self.counts[role * width + usize::from(*value)] += 1;
-        }
-    }
-}
-
 /// Which role each row has, as twice the conversation plus the direction: 0 from the first port
 /// to the second.
 pub(super) struct Roles<'a> {
-    draft: &'a Draft<'a>,
     ends: &'a [Ends],
     evidence: PortEvidence<'a>,
-    repeated: Vec<Repeated>,
+    repeated: Repeated<'a>,
     moving: Vec<Moving>,
     pub(super) of_row: Vec<usize>,
 }
@@ -119,6 +57,14 @@ struct Context {
     apart: Vec<u32>,
     /// Nats of a row's going the way of the one before in its conversation, and of its turning.
     turns: [f32; 2],
+}
+
+/// Room for what is compared in choosing a row's role.
+#[derive(Default)]
+struct Room {
+    /// Candidates with their cost.
+    costs: Vec<(f32, usize)>,
+    likelihoods: Vec<[f32; FIELDS]>,
 }
 
 /// Conversations of the rows around one.
@@ -160,25 +106,24 @@ impl<'a> Roles<'a> {
         version: IpVersion,
         of_row: Vec<usize>,
     ) -> Self {
-        let (repeated, mut moving): (&[Field], Vec<Field>) = match version {
+        let (repeated, mut moving) = match version {
             IpVersion::V4 => (
-                &[ipv4::TTL, ipv4::TOS, ipv4::DONT_FRAGMENT, ipv4::TOTAL_LENGTH],
+                [ipv4::TTL, ipv4::TOS, ipv4::DONT_FRAGMENT, ipv4::TOTAL_LENGTH],
                 vec![high(ipv4::ID, 8)],
             ),
             IpVersion::V6 => (
-                &[ipv6::HOP_LIMIT, ipv6::TRAFFIC_CLASS, ipv6::FLOW_LABEL, ipv6::PAYLOAD_LENGTH],
+                [ipv6::HOP_LIMIT, ipv6::TRAFFIC_CLASS, ipv6::FLOW_LABEL, ipv6::PAYLOAD_LENGTH],
                 Vec::new(),
             ),
         };
         if draft.rows[ends[0].row].stack.transport == crate::draft::Transport::Tcp {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
-        let noise = evidence.noise;
-        let repeated = repeated.iter().map(|f| Repeated::new(draft, ends, *f, noise)).collect();
+        let repeated = Repeated::new(draft.evidence, ends, repeated, evidence.noise);
         let read = |field| ends.iter().map(|e| draft.evidence.read(e.row, field)).collect();
         let moving =
             moving.into_iter().map(|f| Moving { bits: f.bits, readings: read(f) }).collect();
-        Self { draft, ends, evidence, repeated, moving, of_row }
+        Self { ends, evidence, repeated, moving, of_row }
     }
 
     /// Gives every row the role that is most likely with the roles of all others as they are.
@@ -196,9 +141,7 @@ impl<'a> Roles<'a> {
             let alike = self.of_row[w[0] as usize] == self.of_row[w[1] as usize];
             (same + f32::from(u8::from(alike)), all + 1.0)
         });
-        for repeated in &mut self.repeated {
-            repeated.count(&self.of_row, 2 * number);
-        }
+        self.repeated.count(&self.of_row, 2 * number);
         let ports = |c: usize| conversations.all[c].ports;
         let apart = (0..number)
             .map(|c| {
@@ -215,9 +158,9 @@ impl<'a> Roles<'a> {
         let stays: f32 = same / all;
         let turns = [-stays.ln(), -(1.0 - stays).ln()];
         let context = Context { members, rows, elsewhere, large, least_elsewhere, apart, turns };
-        let mut costs = Vec::new();
+        let mut room = Room::default();
         let choices: Vec<Choice> = (0..self.ends.len())
-            .map(|row| self.choose(row, conversations, &context, &mut costs))
+            .map(|row| self.choose(row, conversations, &context, &mut room))
             .collect();
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
         let mut roles: Vec<usize> = choices
@@ -240,14 +183,13 @@ impl<'a> Roles<'a> {
         -share.ln()
     }
 
-    /// The most likely role of a row in its conversation and in all others; `costs` is room for those
-    /// of its candidates.
+    /// The most likely role of a row in its conversation and in all others.
     fn choose(
         &self,
         row: usize,
         conversations: &Conversations,
         context: &Context,
-        costs: &mut Vec<(f32, usize)>,
+        Room { costs, likelihoods }: &mut Room,
     ) -> Choice {
         let (own, ends) = (self.of_row[row], &self.ends[row]);
         let around = Around::new(&self.of_row, row);
@@ -306,7 +248,7 @@ impl<'a> Roles<'a> {
                 Choice { own, other: *only, gain: margin }
             };
         }
-        let seen = Seen::new(self, row);
+        self.repeated.likelihoods(row, ends.row, likelihoods);
         let worst = least + 2.0 * margin;
         let mut best = [(worst, own); 2];
         let place = |role: usize| usize::from(role >> 1 != own >> 1);
@@ -322,7 +264,7 @@ impl<'a> Roles<'a> {
             if *cost > best.0 + 1e-3 {
                 continue;
             }
-            let cost = cost + self.rest(row, *role, &seen, context);
+            let cost = cost + self.rest(row, *role, likelihoods, context);
             if cost < best.0 || (cost == best.0 && cost < worst && *role < best.1) {
                 *best = (cost, *role);
             }
@@ -332,7 +274,13 @@ impl<'a> Roles<'a> {
     }
 
     /// Nats of everything but the ports.
-    fn rest(&self, row: usize, role: usize, seen: &Seen, context: &Context) -> f32 {
+    fn rest(
+        &self,
+        row: usize,
+        role: usize,
+        likelihoods: &[[f32; FIELDS]],
+        context: &Context,
+    ) -> f32 {
         let members = &context.members[role >> 1];
         let at = members.partition_point(|m| (*m as usize) < row);
         let before = members[..at].iter().rev().map(|m| *m as usize);
@@ -341,8 +289,10 @@ impl<'a> Roles<'a> {
         for near in [before.clone().next(), after.clone().next()].into_iter().flatten() {
             cost += context.turns[usize::from(self.of_row[near] != role)];
         }
-        for (repeated, likelihoods) in self.repeated.iter().zip(&seen.repeated) {
-            cost += self.repeated_cost(repeated, likelihoods, row, role, context.rows[role]);
+        let own = self.of_row[row] == role;
+        let others = context.rows[role] - u32::from(own);
+        for nats in self.repeated.nats(likelihoods, row, (role, others, own)) {
+            cost += nats;
         }
         let mut near = [0; 2 * NEIGHBOURS];
         let mut length = 0;
@@ -369,32 +319,6 @@ impl<'a> Roles<'a> {
             cost += if near.is_empty() { unknown } else { sum / near.len() as f32 };
         }
         cost
-    }
-
-    /// Nats of a field whose values repeat: of the role's own values, with all roles' behind them.
-    fn repeated_cost(
-        &self,
-        repeated: &Repeated,
-        likelihoods: &[f32; VALUES + 1],
-        row: usize,
-        role: usize,
-        rows: u32,
-    ) -> f32 {
-        let width = repeated.rare() + 1;
-        let counts = &repeated.counts[role * width..(role + 1) * width];
-        let own = (self.of_row[row] == role).then(|| usize::from(repeated.of_row[row]));
-        let total = rows - u32::from(own.is_some());
-        let share = |value: usize| {
-            let count = counts[value] - u32::from(own == Some(value));
-            (count as f32 + 1.0 / width as f32) / (total as f32 + 1.0)
-        };
-        // Products first: they do not wait for each other as the terms of the sum do.
-        let mut products = [0.0; VALUES + 1];
-        for (value, product) in products[..width].iter_mut().enumerate() {
-            *product = share(value) * likelihoods[value];
-        }
-        let likelihood: f32 = products[..width].iter().sum();
-        -likelihood.max(f32::MIN_POSITIVE).ln()
     }
 }
 
@@ -429,33 +353,6 @@ fn dissolve(choices: &[Choice], members: &[Vec<u32>], cost_of_another: f32, role
             taken[choices[row].other >> 1] = true;
             roles[row] = choices[row].other;
         }
-    }
-}
-
-/// What the cells of a row say of the fields whose values repeat.
-struct Seen {
-    /// For each of them the likelihood of each value and of a rare one.
-    repeated: Vec<[f32; VALUES + 1]>,
-}
-
-impl Seen {
-    fn new(roles: &Roles<'_>, row: usize) -> Self {
-        let (evidence, noise) = (roles.draft.evidence, roles.evidence.noise);
-        let repeated = roles.repeated.iter().map(|repeated| {
-            let reading = repeated.readings[row];
-            let mut likelihoods = [0.0; VALUES + 1];
-            for (likelihood, value) in likelihoods.iter_mut().zip(&repeated.values) {
-                *likelihood = if evidence.is_certain() {
-                    let wrong = (reading.value ^ value) & reading.known;
-                    repeated.likelihoods[wrong.count_ones() as usize]
-                } else {
-                    (-evidence.cost(noise, roles.ends[row].row, repeated.field, *value)).exp()
-                };
-            }
-            likelihoods[repeated.rare()] = repeated.rare_likelihood;
-            likelihoods
-        });
-        Self { repeated: repeated.collect() }
     }
 }
 
