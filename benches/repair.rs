@@ -1,11 +1,18 @@
-//! Repair of 1024 packets, clean and disturbed, whole and by stage: `cargo bench --bench repair`.
+//! Repair of 1024 packets, clean and disturbed, whole and by stage, and of long traces:
+//! `cargo bench --bench repair`. Times are the thread's CPU time but for the stages, which have wall clocks.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
+mod cpu_time;
+
+use cpu_time::CpuTime;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nprint_codec::{
     Cell, Layout, RowPolicy, SoftMatrix, TernaryMatrix, encode, read_capture, write_capture_to,
 };
 use protocol_repair::{RepairConfig, Stage, check, profile, repair};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
@@ -49,18 +56,45 @@ fn disturbed(cells: &TernaryMatrix) -> TernaryMatrix {
     out
 }
 
-fn benches(c: &mut Criterion) {
+/// Each cell in one of its other states with this probability.
+fn flipped(cells: &TernaryMatrix, rate: f64) -> TernaryMatrix {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut out = cells.clone();
+    for row in 0..cells.rows() {
+        for column in 0..cells.columns() {
+            if random.random_bool(rate) {
+                let states = match cells.row(row).cell(column) {
+                    Cell::Vacant => [Cell::Zero, Cell::One],
+                    Cell::Zero => [Cell::One, Cell::Vacant],
+                    Cell::One => [Cell::Zero, Cell::Vacant],
+                };
+                out.row_mut(row).set_cell(column, states[usize::from(random.random_bool(0.5))]);
+            }
+        }
+    }
+    out
+}
+
+/// Row counts of the long traces, and whether disturbed ones are repaired too. `TORCHLIGHT_BENCH_ROWS`
+/// names one more of both, such as 1048576, which takes 5 GB and a minute a round.
+fn long() -> Vec<(usize, bool)> {
+    let more = std::env::var("TORCHLIGHT_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok());
+    [(8 * ROWS, true), (64 * ROWS, false)]
+        .into_iter()
+        .chain(more.map(|rows| (rows, true)))
+        .collect()
+}
+
+fn benches(c: &mut Criterion<CpuTime>) {
     let cells = rows(ROWS);
     let noisy = SoftMatrix::certain(disturbed(&cells));
+    let noisier = SoftMatrix::certain(flipped(&cells, 0.05));
     let clean = SoftMatrix::certain(cells);
     let config = RepairConfig::default();
     let (trace, _) = repair(&clean, &config).expect("the reference layout");
     let mut group = c.benchmark_group("repair");
     group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
-    for (name, soft) in [("clean", &clean), ("flipped", &noisy)] {
-        group.bench_function(format!("{name}/{ROWS}"), |b| {
-            b.iter(|| repair(black_box(soft), &config).expect("valid"));
-        });
+    for (name, soft) in [("clean", &clean), ("flipped", &noisy), ("flipped5", &noisier)] {
         let mut file = Vec::new();
         group.bench_function(format!("{name}-to-pcap/{ROWS}"), |b| {
             b.iter(|| {
@@ -68,6 +102,12 @@ fn benches(c: &mut Criterion) {
                 file.clear();
                 write_capture_to(&mut file, &trace).expect("memory takes it");
             });
+        });
+        if name == "flipped5" {
+            continue;
+        }
+        group.bench_function(format!("{name}/{ROWS}"), |b| {
+            b.iter(|| repair(black_box(soft), &config).expect("valid"));
         });
         for (stage, part) in
             [(Stage::Infer, "infer"), (Stage::Plan, "plan"), (Stage::Compile, "compile")]
@@ -83,15 +123,18 @@ fn benches(c: &mut Criterion) {
     }
     group.bench_function(format!("check/{ROWS}"), |b| b.iter(|| check(black_box(&trace))));
     // Linear: the time per packet must not grow.
-    for count in [8 * ROWS, 64 * ROWS] {
-        let many = SoftMatrix::certain(rows(count));
+    for (count, disturbed) in long() {
         group.sample_size(10).throughput(Throughput::Elements(count as u64));
-        group.bench_function(format!("clean/{count}"), |b| {
-            b.iter(|| repair(black_box(&many), &config).expect("valid"));
-        });
+        let many = rows(count);
+        let noisy = disturbed.then(|| ("flipped", SoftMatrix::certain(flipped(&many, 0.02))));
+        for (name, soft) in noisy.into_iter().chain([("clean", SoftMatrix::certain(many))]) {
+            group.bench_function(format!("{name}/{count}"), |b| {
+                b.iter(|| repair(black_box(&soft), &config).expect("valid"));
+            });
+        }
     }
     group.finish();
 }
 
-criterion_group!(group, benches);
+criterion_group!(name = group; config = Criterion::default().with_measurement(CpuTime); targets = benches);
 criterion_main!(group);

@@ -111,6 +111,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Whether every cell is certain.
+    #[inline]
     pub(crate) fn is_certain(&self) -> bool {
         self.confidence.is_none()
     }
@@ -142,14 +143,20 @@ impl<'a> Evidence<'a> {
     pub(crate) fn read_columns(&self, row: usize, column: usize, bits: usize) -> Reading {
         let cells = self.cells.row(row);
         let known = extract(cells.present_words(), column, bits);
-        let known = match self.confidence(row, column..column + bits) {
-            Some(confidence) => confidence.iter().enumerate().fold(known, |known, (i, c)| {
-                known & !(u32::from(*c < UNDECIDED) << (bits - 1 - i))
-            }),
-            None => known,
-        };
+        let known =
+            if self.is_certain() { known } else { self.decided(row, column..column + bits, known) };
         let value = extract(cells.value_words(), column, bits) & known;
         Reading { value, known, full: ((1_u64 << bits) - 1) as u32 }
+    }
+
+    /// Those of some present cells that say which bit they are.
+    fn decided(&self, row: usize, columns: std::ops::Range<usize>, known: u32) -> u32 {
+        let bits = columns.len();
+        let confidence = self.confidence(row, columns).unwrap_or_default();
+        confidence
+            .iter()
+            .enumerate()
+            .fold(known, |known, (i, c)| known & !(u32::from(*c < UNDECIDED) << (bits - 1 - i)))
     }
 
     /// Cost in nats of the field having `value`.
@@ -208,12 +215,18 @@ impl<'a> Evidence<'a> {
         Reader { evidence: *self, noise, row, column, reading: self.read(row, field) }
     }
 
+    /// Present cells of a row by words of 32 columns.
+    #[inline]
+    pub(crate) fn halves(&self, row: usize) -> Halves {
+        Halves::of(self.cells.row(row).present_words())
+    }
+
     /// Sums of the confidences of present and of vacant cells in a run of whole words of 32 columns.
     pub(crate) fn presence(&self, row: usize, columns: std::ops::Range<usize>) -> (u32, u32) {
         let present = self.cells.row(row).present_words();
         let Some(confidence) = self.confidence(row, columns.clone()) else {
             let length = columns.len() as u32;
-            let count = Halves::of(present).ones(columns);
+            let count = self.halves(row).ones(columns);
             return (count * 255, (length - count) * 255);
         };
         let (mut here, mut all) = (0, 0);
@@ -229,7 +242,7 @@ impl<'a> Evidence<'a> {
     /// `column` on: none, one, two, … ten.
     pub(crate) fn presence_up_to(&self, row: usize, column: usize) -> [(u32, u32); 11] {
         let mut sums = [(0, 0); 11];
-        let halves = Halves::of(self.cells.row(row).present_words());
+        let halves = self.halves(row);
         for word in 0..10 {
             let columns = column + 32 * word..column + 32 * word + 32;
             let (present, vacant) = if self.is_certain() {

@@ -39,6 +39,16 @@ impl Ends {
         along.min(back)
     }
 
+    /// The bits of both ports twice over, and which of them are known: what [`ways`] is compared with.
+    pub(super) fn ways(&self) -> (u64, u64) {
+        let [source, destination] = &self.readings;
+        let twice = |source: u32, destination: u32| {
+            let pair = u64::from(source) << 16 | u64::from(destination);
+            pair << 32 | pair
+        };
+        (twice(source.value, destination.value), twice(source.known, destination.known))
+    }
+
     /// Both ports, unknown bits as 0.
     pub(super) fn ports(&self) -> [u16; 2] {
         self.readings.map(|r| r.value as u16)
@@ -103,13 +113,8 @@ impl<'a> PortEvidence<'a> {
             };
             return [way([a, b]), way([b, a])];
         }
-        // Both ends both ways at once, 16 bits each.
-        let [source, destination] = ends.readings;
-        let pair = |first: u32, second: u32| first << 16 | second;
-        let (value, known) =
-            (pair(source.value, destination.value), pair(source.known, destination.known));
-        let wrong = |a: u16, b: u16| u64::from((value ^ pair(a.into(), b.into())) & known);
-        let counts = ones_of_lanes(wrong(a, b) << 32 | wrong(b, a));
+        let (value, known) = ends.ways();
+        let counts = ones_of_lanes((ways(ports) ^ value) & known);
         let wrong = |lane: u32| (counts >> (16 * lane)) as u32 & 31;
         if in_runs {
             let way = |source, destination| self.cost_of_wrong(ends, [source, destination]);
@@ -152,6 +157,16 @@ impl<'a> PortEvidence<'a> {
         split.into_iter().map(|wrong| self.cost_of_wrong(ends, wrong)).fold(f32::MAX, f32::min)
     }
 
+    /// Most bits that a row of such a cost may contradict; any number where cells are more or less
+    /// certain, or lie in runs.
+    pub(super) fn most_bits(&self, ends: &Ends, nats: f32) -> u32 {
+        if self.evidence.is_certain() && ends.run_cost.is_infinite() {
+            (nats / self.noise.bit_cost) as u32
+        } else {
+            u32::BITS
+        }
+    }
+
     /// The cheaper way.
     pub(super) fn cost(&self, ends: &Ends, ports: [u16; 2]) -> f32 {
         let [along, back] = self.costs(ends, ports);
@@ -178,8 +193,13 @@ impl<'a> PortEvidence<'a> {
     }
 }
 
+/// Two ports from the first to the second, and back: source and destination, 16 bits each.
+pub(super) fn ways([a, b]: [u16; 2]) -> u64 {
+    u64::from(a) << 48 | u64::from(b) << 32 | u64::from(b) << 16 | u64::from(a)
+}
+
 /// Ones of each 16 bits of a word.
-fn ones_of_lanes(word: u64) -> u64 {
+pub(super) fn ones_of_lanes(word: u64) -> u64 {
     let word = word - ((word >> 1) & 0x5555_5555_5555_5555);
     let word = (word & 0x3333_3333_3333_3333) + ((word >> 2) & 0x3333_3333_3333_3333);
     let word = (word + (word >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;

@@ -11,6 +11,7 @@ mod habits;
 mod initiator;
 mod port_noise;
 mod ports;
+mod repeated;
 mod roles;
 mod runs;
 mod servers;

@@ -5,10 +5,11 @@
 //! identification move, but slowly. Where ports leave a row's role open, these decide.
 
 use super::conversations::Conversations;
-use super::ends::{Ends, PortEvidence};
+use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
 use super::habits::{Habits, WINDOW, returns};
+use super::repeated::{FIELDS, Repeated};
 use crate::draft::Draft;
-use crate::evidence::{Noise, Reading};
+use crate::evidence::Reading;
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 
 /// Ports that speak for a role by this much more than for any other decide alone; half of it is
@@ -16,8 +17,6 @@ use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 const CLEAR: f32 = 24.0;
 /// Large conversations that every row is compared with.
 const COMPARED: usize = 48;
-/// Values of a field that are told apart; rarer ones are all alike.
-const VALUES: usize = 24;
 /// Rows of a role on each side that a moving number is compared with.
 const NEIGHBOURS: usize = 3;
 /// What a bit in which two rows differ costs: either one may be wrong. Units: of a wrong bit.
@@ -25,73 +24,12 @@ const TWO_COPIES: f32 = 0.7;
 /// Rows on each side in which they are looked for.
 const REACH: usize = 8;
 
-/// A field whose values repeat within a role.
-struct Repeated {
-    field: Field,
-    /// The most frequent values of all roles.
-    values: Vec<u32>,
-    /// What each row says.
-    readings: Vec<Reading>,
-    /// Which of the values each row has; [`Self::rare`] for none.
-    of_row: Vec<u8>,
-    /// How often each role has each of them; `values.len() + 1` entries a role.
-    counts: Vec<u32>,
-    /// Likelihood of so many wrong bits where every cell is certain, and of a rare value.
-    likelihoods: [f32; 33],
-    rare_likelihood: f32,
-}
-
-impl Repeated {
-    fn new(draft: &Draft<'_>, ends: &[Ends], field: Field, noise: Noise) -> Self {
-        let readings: Vec<Reading> =
-            ends.iter().map(|e| draft.evidence.read(e.row, field)).collect();
-        let mut full: Vec<u32> = readings.iter().filter(|r| r.is_full()).map(|r| r.value).collect();
-        full.sort_unstable();
-        let mut counted: Vec<(usize, u32)> =
-            full.chunk_by(|a, b| a == b).map(|same| (same.len(), same[0])).collect();
-        counted.sort_unstable_by_key(|(n, value)| (std::cmp::Reverse(*n), *value));
-        counted.truncate(VALUES);
-        let values: Vec<u32> = counted.into_iter().map(|(_, value)| value).collect();
-        let rare = values.len();
-        // A damaged row has the frequent value that it is nearest to, if that is near.
-        let of_row = readings
-            .iter()
-            .map(|reading| {
-                let exact = |v: &u32| reading.is_full() && *v == reading.value;
-                let near = |i: &usize| ((values[*i] ^ reading.value) & reading.known).count_ones();
-                let best = values.iter().position(exact).or_else(|| {
-                    (0..rare).min_by_key(near).filter(|i| near(i) <= u32::from(field.bits) >> 3)
-                });
-                best.unwrap_or(rare) as u8
-            })
-            .collect();
-        let likelihoods = noise.prices(field.bits).map(|price| (-price).exp());
-        let rare_likelihood = (-f32::from(field.bits) * std::f32::consts::LN_2).exp();
-        let counts = Vec::new();
-        Self { field, values, readings, of_row, counts, likelihoods, rare_likelihood }
-    }
-
-    fn rare(&self) -> usize {
-        self.values.len()
-    }
-
-    fn count(&mut self, roles: &[usize], number: usize) {
-        let width = self.rare() + 1;
-        self.counts.clear();
-        self.counts.resize(number * width, 0);
-        for (value, role) in self.of_row.iter().zip(roles) {
-            self.counts[role * width + usize::from(*value)] += 1;
-        }
-    }
-}
-
 /// Which role each row has, as twice the conversation plus the direction: 0 from the first port
 /// to the second.
 pub(super) struct Roles<'a> {
-    draft: &'a Draft<'a>,
     ends: &'a [Ends],
     evidence: PortEvidence<'a>,
-    repeated: Vec<Repeated>,
+    repeated: Repeated<'a>,
     moving: Vec<Moving>,
     pub(super) of_row: Vec<usize>,
 }
@@ -113,8 +51,9 @@ struct Context {
     habits: Habits,
     /// Nats of a row's being of each conversation when no row around is.
     elsewhere: Vec<f32>,
-    /// The largest conversations, by number.
-    large: Vec<usize>,
+    /// The largest conversations, each with its ports; and the least of their nats above.
+    large: Vec<(usize, u64)>,
+    least_elsewhere: f32,
     /// In how many bits the ports of each conversation differ at least from those of a large one
     /// and from its own the other way round.
     apart: Vec<u32>,
@@ -122,9 +61,17 @@ struct Context {
     turns: [f32; 2],
 }
 
+/// Room for what is compared in choosing a row's role.
+#[derive(Default)]
+struct Room {
+    /// Candidates with their cost.
+    costs: Vec<(f32, usize)>,
+    likelihoods: Vec<[f32; FIELDS]>,
+}
+
 /// Conversations of the rows around one.
 struct Around {
-    /// Each with how many rows it has here, the row itself left out; by number.
+    /// Each with how many rows it has here, the row itself left out.
     counts: [(usize, usize); 2 * WINDOW + 2],
     length: usize,
 }
@@ -145,7 +92,6 @@ impl Around {
                 around.length += 1;
             }
         }
-        around.counts[..around.length].sort_unstable();
         around
     }
 
@@ -162,25 +108,24 @@ impl<'a> Roles<'a> {
         version: IpVersion,
         of_row: Vec<usize>,
     ) -> Self {
-        let (repeated, mut moving): (&[Field], Vec<Field>) = match version {
+        let (repeated, mut moving) = match version {
             IpVersion::V4 => (
-                &[ipv4::TTL, ipv4::TOS, ipv4::DONT_FRAGMENT, ipv4::TOTAL_LENGTH],
+                [ipv4::TTL, ipv4::TOS, ipv4::DONT_FRAGMENT, ipv4::TOTAL_LENGTH],
                 vec![high(ipv4::ID, 8)],
             ),
             IpVersion::V6 => (
-                &[ipv6::HOP_LIMIT, ipv6::TRAFFIC_CLASS, ipv6::FLOW_LABEL, ipv6::PAYLOAD_LENGTH],
+                [ipv6::HOP_LIMIT, ipv6::TRAFFIC_CLASS, ipv6::FLOW_LABEL, ipv6::PAYLOAD_LENGTH],
                 Vec::new(),
             ),
         };
         if draft.rows[ends[0].row].stack.transport == crate::draft::Transport::Tcp {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
-        let noise = evidence.noise;
-        let repeated = repeated.iter().map(|f| Repeated::new(draft, ends, *f, noise)).collect();
+        let repeated = Repeated::new(draft.evidence, ends, repeated, evidence.noise);
         let read = |field| ends.iter().map(|e| draft.evidence.read(e.row, field)).collect();
         let moving =
             moving.into_iter().map(|f| Moving { bits: f.bits, readings: read(f) }).collect();
-        Self { draft, ends, evidence, repeated, moving, of_row }
+        Self { ends, evidence, repeated, moving, of_row }
     }
 
     /// Gives every row the role that is most likely with the roles of all others as they are.
@@ -193,15 +138,12 @@ impl<'a> Roles<'a> {
         let mut large: Vec<usize> = (0..number).filter(|c| members[*c].len() > 2).collect();
         large.sort_by_key(|c| std::cmp::Reverse(members[*c].len()));
         large.truncate(COMPARED);
-        large.sort_unstable();
         let pairs = members.iter().flat_map(|m| m.windows(2));
         let (same, all) = pairs.fold((1.0, 2.0), |(same, all), w| {
             let alike = self.of_row[w[0] as usize] == self.of_row[w[1] as usize];
             (same + f32::from(u8::from(alike)), all + 1.0)
         });
-        for repeated in &mut self.repeated {
-            repeated.count(&self.of_row, 2 * number);
-        }
+        self.repeated.count(&self.of_row, 2 * number);
         let ports = |c: usize| conversations.all[c].ports;
         let apart = (0..number)
             .map(|c| {
@@ -215,17 +157,29 @@ impl<'a> Roles<'a> {
         let returns: Vec<f32> =
             members.iter().map(|rows| returns(rows.iter().map(|row| *row as usize))).collect();
         let habits = conversations.habits();
-        let elsewhere = members
+        let elsewhere: Vec<f32> = members
             .iter()
             .zip(&returns)
             .map(|(rows, returns)| -habits.share(rows.len(), 0, *returns, self.ends.len()).ln())
             .collect();
+        let least_elsewhere = large.iter().map(|c| elsewhere[*c]).fold(f32::MAX, f32::min);
+        let large = large.into_iter().map(|c| (c, ways(ports(c)))).collect();
         let stays: f32 = same / all;
         let turns = [-stays.ln(), -(1.0 - stays).ln()];
-        let context = Context { members, rows, returns, habits, elsewhere, large, apart, turns };
-        let mut costs = Vec::new();
+        let context = Context {
+            members,
+            rows,
+            returns,
+            habits,
+            elsewhere,
+            large,
+            least_elsewhere,
+            apart,
+            turns,
+        };
+        let mut room = Room::default();
         let choices: Vec<Choice> = (0..self.ends.len())
-            .map(|row| self.choose(row, conversations, &context, &mut costs))
+            .map(|row| self.choose(row, conversations, &context, &mut room))
             .collect();
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
         let mut roles: Vec<usize> = choices
@@ -241,14 +195,13 @@ impl<'a> Roles<'a> {
         self.of_row = roles;
     }
 
-    /// The most likely role of a row in its conversation and in all others; `costs` is room for those
-    /// of its candidates.
+    /// The most likely role of a row in its conversation and in all others.
     fn choose(
         &self,
         row: usize,
         conversations: &Conversations,
         context: &Context,
-        costs: &mut Vec<(f32, usize)>,
+        Room { costs, likelihoods }: &mut Room,
     ) -> Choice {
         let (own, ends) = (self.of_row[row], &self.ends[row]);
         let around = Around::new(&self.of_row, row);
@@ -275,27 +228,29 @@ impl<'a> Roles<'a> {
         if least - 2.0 * own_cost - prior(own >> 1, here) > margin {
             return Choice { own, other: own, gain: -margin };
         }
-        // Candidates are the large conversations and those around, by number; what costs more by this
-        // than its present role is none.
+        // What costs more by this than the present role is no candidate.
         let most = own_cost + prior(own >> 1, here) + margin;
         costs.clear();
-        let mut near = around.counts().iter().copied().peekable();
-        let mut large = context.large.iter().copied().peekable();
-        loop {
-            let (conversation, here) = match (near.peek(), large.peek()) {
-                (Some((n, _)), Some(l)) if l < n => (*l, 0),
-                (Some(next), _) => *next,
-                (None, Some(l)) => (*l, 0),
-                (None, None) => break,
-            };
-            near.next_if(|(n, _)| *n == conversation);
-            large.next_if(|l| *l == conversation);
-            let [along, back] = self.evidence.costs(ends, conversations.all[conversation].ports);
+        let mut offer = |conversation: usize, here: usize| {
+            let ways = self.evidence.costs(ends, conversations.all[conversation].ports);
             let prior = prior(conversation, here);
-            for (way, cost) in [along + prior, back + prior].into_iter().enumerate() {
-                if cost <= most {
-                    costs.push((cost, 2 * conversation + way));
+            for (way, cost) in ways.into_iter().enumerate() {
+                if cost + prior <= most {
+                    costs.push((cost + prior, 2 * conversation + way));
                 }
+            }
+        };
+        around.counts().iter().for_each(|(conversation, here)| offer(*conversation, *here));
+        let most_bits = self.evidence.most_bits(ends, most - context.least_elsewhere + 1e-2);
+        let (value, known) = ends.ways();
+        for (conversation, ways) in &context.large {
+            let wrong = ones_of_lanes((ways ^ value) & known);
+            let wrong = wrong + (wrong >> 16);
+            let fewest = ((wrong >> 32) as u8).min(wrong as u8);
+            if u32::from(fewest) <= most_bits
+                && !around.counts().iter().any(|(near, _)| near == conversation)
+            {
+                offer(*conversation, 0);
             }
         }
         let least = costs.iter().fold(f32::MAX, |least, (cost, _)| cost.min(least));
@@ -307,7 +262,7 @@ impl<'a> Roles<'a> {
                 Choice { own, other: *only, gain: margin }
             };
         }
-        let seen = Seen::new(self, row);
+        self.repeated.likelihoods(row, ends.row, likelihoods);
         let worst = least + 2.0 * margin;
         let mut best = [(worst, own); 2];
         let place = |role: usize| usize::from(role >> 1 != own >> 1);
@@ -323,7 +278,7 @@ impl<'a> Roles<'a> {
             if *cost > best.0 + 1e-3 {
                 continue;
             }
-            let cost = cost + self.rest(row, *role, &seen, context);
+            let cost = cost + self.rest(row, *role, likelihoods, context);
             if cost < best.0 || (cost == best.0 && cost < worst && *role < best.1) {
                 *best = (cost, *role);
             }
@@ -333,7 +288,13 @@ impl<'a> Roles<'a> {
     }
 
     /// Nats of everything but the ports.
-    fn rest(&self, row: usize, role: usize, seen: &Seen, context: &Context) -> f32 {
+    fn rest(
+        &self,
+        row: usize,
+        role: usize,
+        likelihoods: &[[f32; FIELDS]],
+        context: &Context,
+    ) -> f32 {
         let members = &context.members[role >> 1];
         let at = members.partition_point(|m| (*m as usize) < row);
         let before = members[..at].iter().rev().map(|m| *m as usize);
@@ -342,8 +303,10 @@ impl<'a> Roles<'a> {
         for near in [before.clone().next(), after.clone().next()].into_iter().flatten() {
             cost += context.turns[usize::from(self.of_row[near] != role)];
         }
-        for (repeated, likelihoods) in self.repeated.iter().zip(&seen.repeated) {
-            cost += self.repeated_cost(repeated, likelihoods, row, role, context.rows[role]);
+        let own = self.of_row[row] == role;
+        let others = context.rows[role] - u32::from(own);
+        for nats in self.repeated.nats(likelihoods, row, (role, others, own)) {
+            cost += nats;
         }
         let mut near = [0; 2 * NEIGHBOURS];
         let mut length = 0;
@@ -370,32 +333,6 @@ impl<'a> Roles<'a> {
             cost += if near.is_empty() { unknown } else { sum / near.len() as f32 };
         }
         cost
-    }
-
-    /// Nats of a field whose values repeat: of the role's own values, with all roles' behind them.
-    fn repeated_cost(
-        &self,
-        repeated: &Repeated,
-        likelihoods: &[f32; VALUES + 1],
-        row: usize,
-        role: usize,
-        rows: u32,
-    ) -> f32 {
-        let width = repeated.rare() + 1;
-        let counts = &repeated.counts[role * width..(role + 1) * width];
-        let own = (self.of_row[row] == role).then(|| usize::from(repeated.of_row[row]));
-        let total = rows - u32::from(own.is_some());
-        let share = |value: usize| {
-            let count = counts[value] - u32::from(own == Some(value));
-            (count as f32 + 1.0 / width as f32) / (total as f32 + 1.0)
-        };
-        // Products first: they do not wait for each other as the terms of the sum do.
-        let mut products = [0.0; VALUES + 1];
-        for (value, product) in products[..width].iter_mut().enumerate() {
-            *product = share(value) * likelihoods[value];
-        }
-        let likelihood: f32 = products[..width].iter().sum();
-        -likelihood.max(f32::MIN_POSITIVE).ln()
     }
 }
 
@@ -430,33 +367,6 @@ fn dissolve(choices: &[Choice], members: &[Vec<u32>], cost_of_another: f32, role
             taken[choices[row].other >> 1] = true;
             roles[row] = choices[row].other;
         }
-    }
-}
-
-/// What the cells of a row say of the fields whose values repeat.
-struct Seen {
-    /// For each of them the likelihood of each value and of a rare one.
-    repeated: Vec<[f32; VALUES + 1]>,
-}
-
-impl Seen {
-    fn new(roles: &Roles<'_>, row: usize) -> Self {
-        let (evidence, noise) = (roles.draft.evidence, roles.evidence.noise);
-        let repeated = roles.repeated.iter().map(|repeated| {
-            let reading = repeated.readings[row];
-            let mut likelihoods = [0.0; VALUES + 1];
-            for (likelihood, value) in likelihoods.iter_mut().zip(&repeated.values) {
-                *likelihood = if evidence.is_certain() {
-                    let wrong = (reading.value ^ value) & reading.known;
-                    repeated.likelihoods[wrong.count_ones() as usize]
-                } else {
-                    (-evidence.cost(noise, roles.ends[row].row, repeated.field, *value)).exp()
-                };
-            }
-            likelihoods[repeated.rare()] = repeated.rare_likelihood;
-            likelihoods
-        });
-        Self { repeated: repeated.collect() }
     }
 }
 

@@ -44,7 +44,7 @@ struct Costs {
 
 fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
     let regions = if evidence.is_certain() {
-        let halves = Halves::of(evidence.cells().row(row).present_words());
+        let halves = evidence.halves(row);
         REGIONS.map(|columns| {
             let (all, present) = (columns.len() as u32, halves.ones(columns));
             (present as f32, (all - present) as f32)
@@ -154,7 +154,7 @@ pub(super) fn fixed_regions(stack: Stack) -> [(std::ops::Range<usize>, bool); 5]
 
 /// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
 pub(super) fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
-    let halves = Halves::of(evidence.cells().row(row).present_words());
+    let halves = evidence.halves(row);
     let mut wrong = 0;
     for (columns, expected) in fixed_regions(stack) {
         let all = columns.len() as u32;

@@ -6,7 +6,7 @@
 
 use super::stack::{fixed_regions, wrong_cells};
 use crate::draft::Stack;
-use crate::evidence::{Evidence, Halves, Noise};
+use crate::evidence::{Evidence, Noise};
 
 /// Cells of a row whose truth the header stack gives.
 const KNOWN_CELLS: usize = 448;
@@ -40,7 +40,7 @@ fn with_runs(evidence: &Evidence<'_>, stacks: &[Stack], noise: Noise) -> Noise {
     // are there.
     let mut kinds = [Blocks::default(); 2];
     for (row, stack) in stacks.iter().enumerate() {
-        let halves = Halves::of(evidence.cells().row(row).present_words());
+        let halves = evidence.halves(row);
         for (columns, expected) in fixed_regions(*stack) {
             let kind = &mut kinds[usize::from(expected)];
             for start in columns.step_by(BLOCK) {
