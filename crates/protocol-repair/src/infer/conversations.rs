@@ -13,6 +13,8 @@ use std::collections::HashMap;
 /// Nats for naming a conversation: a free port beside a known one, or two free ports.
 const NEW_CLIENT: f32 = 12.0;
 const NEW_PAIR: f32 = 22.0;
+/// Nats for the control beside a stream of media: its ports are known then.
+const NEW_CONTROL: f32 = 3.0;
 /// Conversations with one port that make it a server's.
 const SHARED: usize = 3;
 /// Most ports of servers.
@@ -43,6 +45,8 @@ pub(super) struct Conversations {
     /// The ones past [`COMPARED`] that have rows in a block.
     by_block: HashMap<usize, Vec<usize>>,
     placed: usize,
+    /// Conversations without a server's port.
+    free: usize,
     habits: Habits,
 }
 
@@ -62,11 +66,12 @@ impl Conversations {
             servers: Vec::new(),
             by_block: HashMap::new(),
             placed: 0,
+            free: 0,
         };
         for (pair, members) in pairs.iter().filter(|(_, members)| members.len() > 1) {
             found.offer(ends, *pair, members, evidence);
         }
-        for (row, ends) in ends.iter().enumerate() {
+        for row in 0..ends.len() {
             if found.of_row[row] == usize::MAX {
                 found.place(ends, row, evidence);
             }
@@ -83,12 +88,13 @@ impl Conversations {
         members: &[usize],
         evidence: &PortEvidence<'_>,
     ) {
-        let (own, ports) = self.naming(&ends[members[0]], pair, members.len(), evidence);
+        let (own, ports) = self.naming(ends, members[0], pair, members.len(), evidence);
         let explained = self
             .near(members[0])
             .map(|index| {
                 let other = &self.all[index];
-                if other.makes(pair, members.len(), evidence.noise) {
+                let control = other.control() == Some(pair);
+                if !control && other.makes(pair, members.len(), evidence.noise) {
                     return 0.0;
                 }
                 let each = evidence.cost(&ends[members[0]], other.ports);
@@ -108,11 +114,11 @@ impl Conversations {
     }
 
     /// Gives a row to the conversation that explains it best, or to a new one.
-    fn place(&mut self, ends: &Ends, row: usize, evidence: &PortEvidence<'_>) {
+    fn place(&mut self, ends: &[Ends], row: usize, evidence: &PortEvidence<'_>) {
         let best = self
             .near(row)
             .map(|index| {
-                let cost = evidence.cost(ends, self.all[index].ports);
+                let cost = evidence.cost(&ends[row], self.all[index].ports);
                 (cost - self.share(index, row).ln(), index)
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
@@ -120,7 +126,7 @@ impl Conversations {
             // Naming costs more than this whatever the ports are.
             Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row),
             _ => {
-                let (own, ports) = self.naming(ends, ends.ports(), 1, evidence);
+                let (own, ports) = self.naming(ends, row, ends[row].ports(), 1, evidence);
                 match best {
                     Some((cost, index)) if cost <= own + self.escape() => self.add(index, row),
                     _ => {
@@ -151,27 +157,51 @@ impl Conversations {
         self.habits.share(rows, here, returns, self.of_row.len())
     }
 
-    /// Cost of naming the ports of `rows` rows like this one, and the pair with a damaged
-    /// server's port put right.
+    /// Cost of naming the ports of so many rows like `row`, and the pair with a damaged server's port put
+    /// right.
     fn naming(
         &self,
-        ends: &Ends,
+        ends: &[Ends],
+        row: usize,
         pair: [u16; 2],
         rows: usize,
         evidence: &PortEvidence<'_>,
     ) -> (f32, [u16; 2]) {
-        let mut best = (NEW_PAIR, pair);
+        let ends = &ends[row];
+        let mut best = (NEW_PAIR + self.without_server(), pair);
         for server in self.servers() {
+            let named = NEW_CLIENT + self.with_server(server);
             for end in 0..2 {
-                let wrong = evidence.end_cost(ends, end, server);
-                let cost = NEW_CLIENT + rows as f32 * wrong;
+                let cost = named + rows as f32 * evidence.end_cost(ends, end, server);
                 if cost < best.0 {
                     best = (cost, [ends.ports()[1 - end], server]);
                 }
             }
         }
+        for control in self.near(row).filter_map(|index| self.all[index].control()) {
+            let cost = NEW_CONTROL + rows as f32 * evidence.cost(ends, control);
+            if cost < best.0 {
+                best = (cost, control);
+            }
+        }
         let [a, b] = best.1;
         (best.0, [a.min(b), a.max(b)])
+    }
+
+    /// Nats for a conversation's having this server's port.
+    pub(super) fn with_server(&self, server: u16) -> f32 {
+        let users = self.users.get(&server).copied().unwrap_or(0);
+        -self.learned(users).ln()
+    }
+
+    /// Nats for its having no server's port.
+    pub(super) fn without_server(&self) -> f32 {
+        -self.learned(self.free).ln()
+    }
+
+    /// The share of so many of the conversations.
+    fn learned(&self, conversations: usize) -> f32 {
+        (conversations as f32 + 0.5) / (self.all.len() as f32 + 1.0)
     }
 
     /// How conversations go here.
@@ -191,6 +221,7 @@ impl Conversations {
                 self.servers.push(port);
             }
         }
+        self.free += usize::from(!ports.into_iter().any(|port| self.is_server(port)));
     }
 
     fn add(&mut self, index: usize, row: usize) {
@@ -227,6 +258,12 @@ impl Conversations {
 }
 
 impl Conversation {
+    /// The ports of the control of a stream with these: the next higher ones (RFC 3550 section 11).
+    fn control(&self) -> Option<[u16; 2]> {
+        let even = self.ports.iter().all(|port| port & 1 == 0);
+        even.then(|| self.ports.map(|port| port | 1))
+    }
+
     /// Whether wrong bits of its ports make `rows` rows of another pair likely.
     fn makes(&self, pair: [u16; 2], rows: usize, noise: Noise) -> bool {
         let [a, b] = self.ports;
