@@ -8,7 +8,7 @@ use super::ends::{Ends, PortEvidence};
 use super::habits::{Habits, WINDOW, returns};
 use super::servers::{WELL_KNOWN, is_server};
 use crate::evidence::Noise;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Nats for naming a conversation: a free port beside a known one, or two free ports.
 const NEW_CLIENT: f32 = 12.0;
@@ -138,9 +138,25 @@ impl Conversations {
         }
     }
 
-    /// Nats for one more conversation with a known server.
-    pub(super) fn cost_of_another(&self) -> f32 {
-        NEW_CLIENT + self.escape()
+    /// Fewest nats for one more conversation.
+    fn cost_of_another(&self) -> f32 {
+        NEW_CONTROL + self.escape()
+    }
+
+    /// Nats that each conversation costs besides its rows.
+    pub(super) fn prices(&self) -> Vec<f32> {
+        let controls: HashSet<[u16; 2]> = self.all.iter().filter_map(|c| c.control()).collect();
+        let price = |conversation: &Conversation| {
+            let [a, b] = conversation.ports;
+            let ports = [a.min(b), a.max(b)];
+            if controls.contains(&ports) {
+                return NEW_CONTROL;
+            }
+            let servers = ports.into_iter().filter(|port| self.is_server(*port));
+            let named = servers.map(|server| NEW_CLIENT + self.with_server(server));
+            named.fold(NEW_PAIR + self.without_server(), f32::min)
+        };
+        self.all.iter().map(|conversation| price(conversation) + self.escape()).collect()
     }
 
     /// Nats for saying that a new conversation begins: where few conversations explain most rows,
@@ -258,10 +274,11 @@ impl Conversations {
 }
 
 impl Conversation {
-    /// The ports of the control of a stream with these: the next higher ones (RFC 3550 section 11).
+    /// The ports of the control of a stream with these, the smaller one first: the next higher ones
+    /// (RFC 3550 section 11).
     fn control(&self) -> Option<[u16; 2]> {
-        let even = self.ports.iter().all(|port| port & 1 == 0);
-        even.then(|| self.ports.map(|port| port | 1))
+        let [a, b] = self.ports;
+        ((a | b) & 1 == 0).then(|| [a.min(b) | 1, a.max(b) | 1])
     }
 
     /// Whether wrong bits of its ports make `rows` rows of another pair likely.
