@@ -38,32 +38,51 @@ pub(super) fn read(
         if asked == 0 {
             continue;
         }
-        conversations.all[index].ports =
-            [0, 1].map(|end| most_likely(conversations, &odds[end], &prior));
+        conversations.all[index].ports = most_likely(conversations, odds, &prior);
     }
     merge(conversations, roles);
 }
 
-/// The port that the rows' log-odds speak for: a server's where that costs less than naming any.
-fn most_likely(conversations: &Conversations, odds: &[f32; 16], prior: &[f32; 16]) -> u16 {
-    let bits = odds.iter().zip(prior);
-    let free = bits.fold(0, |port, (odds, prior)| port << 1 | u16::from(odds + prior > 0.0));
-    let mut best = (NAMING, free);
+/// The ports that the rows' log-odds speak for: a server's where that costs less than naming any.
+fn most_likely(
+    conversations: &Conversations,
+    odds: &[[f32; 16]; 2],
+    prior: &[f32; 16],
+) -> [u16; 2] {
+    let free = odds.map(|odds| {
+        let bits = odds.iter().zip(prior);
+        bits.fold(0, |port, (odds, prior)| port << 1 | u16::from(odds + prior > 0.0))
+    });
+    let free_cost = NAMING + conversations.without_server();
+    let [first, second] = odds.each_ref().map(|odds| server(conversations, odds, free_cost));
+    let ways = [
+        (NAMING + free_cost, free),
+        (first.0 + NAMING, [first.1, free[1]]),
+        (second.0 + NAMING, [free[0], second.1]),
+        (first.0 + second.0, [first.1, second.1]),
+    ];
+    let cheapest = |a: (f32, [u16; 2]), b: (f32, [u16; 2])| if b.0 < a.0 { b } else { a };
+    ways.into_iter().reduce(cheapest).map_or(free, |(_, ports)| ports)
+}
+
+/// The server's port that costs least, and what it costs, if less than `most`.
+fn server(conversations: &Conversations, odds: &[f32; 16], most: f32) -> (f32, u16) {
+    let mut best = (f32::MAX, 0);
     for server in conversations.servers() {
-        let mut cost = 0.0;
+        let mut cost = conversations.with_server(server);
         for (bit, odds) in odds.iter().enumerate() {
             if ((server >> (15 - bit)) & 1 == 1) != (*odds > 0.0) {
                 cost += odds.abs();
-                if cost >= best.0 {
-                    break;
-                }
+            }
+            if cost >= best.0.min(most) {
+                break;
             }
         }
-        if cost < best.0 {
+        if cost < best.0.min(most) {
             best = (cost, server);
         }
     }
-    best.1
+    best
 }
 
 /// Log-odds of each bit of a client's port being 1: clients take their ports from a range.

@@ -8,11 +8,13 @@ use super::ends::{Ends, PortEvidence};
 use super::habits::{Habits, WINDOW, returns};
 use super::servers::{WELL_KNOWN, is_server};
 use crate::evidence::Noise;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Nats for naming a conversation: a free port beside a known one, or two free ports.
 const NEW_CLIENT: f32 = 12.0;
 const NEW_PAIR: f32 = 22.0;
+/// Nats for the control beside a stream of media: its ports are known then.
+const NEW_CONTROL: f32 = 3.0;
 /// Conversations with one port that make it a server's.
 const SHARED: usize = 3;
 /// Most ports of servers.
@@ -43,6 +45,8 @@ pub(super) struct Conversations {
     /// The ones past [`COMPARED`] that have rows in a block.
     by_block: HashMap<usize, Vec<usize>>,
     placed: usize,
+    /// Conversations without a server's port.
+    free: usize,
     habits: Habits,
 }
 
@@ -62,11 +66,12 @@ impl Conversations {
             servers: Vec::new(),
             by_block: HashMap::new(),
             placed: 0,
+            free: 0,
         };
         for (pair, members) in pairs.iter().filter(|(_, members)| members.len() > 1) {
             found.offer(ends, *pair, members, evidence);
         }
-        for (row, ends) in ends.iter().enumerate() {
+        for row in 0..ends.len() {
             if found.of_row[row] == usize::MAX {
                 found.place(ends, row, evidence);
             }
@@ -83,12 +88,13 @@ impl Conversations {
         members: &[usize],
         evidence: &PortEvidence<'_>,
     ) {
-        let (own, ports) = self.naming(&ends[members[0]], pair, members.len(), evidence);
+        let (own, ports) = self.naming(ends, members[0], pair, members.len(), evidence);
         let explained = self
             .near(members[0])
             .map(|index| {
                 let other = &self.all[index];
-                if other.makes(pair, members.len(), evidence.noise) {
+                let control = other.control() == Some(pair);
+                if !control && other.makes(pair, members.len(), evidence.noise) {
                     return 0.0;
                 }
                 let each = evidence.cost(&ends[members[0]], other.ports);
@@ -108,10 +114,10 @@ impl Conversations {
     }
 
     /// Gives a row to the conversation that explains it best, or to a new one.
-    fn place(&mut self, ends: &Ends, row: usize, evidence: &PortEvidence<'_>) {
+    fn place(&mut self, ends: &[Ends], row: usize, evidence: &PortEvidence<'_>) {
         let mut best: Option<(f32, usize)> = None;
         for index in self.near(row) {
-            let cost = evidence.cost(ends, self.all[index].ports);
+            let cost = evidence.cost(&ends[row], self.all[index].ports);
             // A share is 1 at most, so that its logarithm only adds to the cost.
             if best.is_some_and(|(least, _)| cost > least + 1e-3) {
                 continue;
@@ -125,7 +131,7 @@ impl Conversations {
             // Naming costs more than this whatever the ports are.
             Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row),
             _ => {
-                let (own, ports) = self.naming(ends, ends.ports(), 1, evidence);
+                let (own, ports) = self.naming(ends, row, ends[row].ports(), 1, evidence);
                 match best {
                     Some((cost, index)) if cost <= own + self.escape() => self.add(index, row),
                     _ => {
@@ -137,9 +143,25 @@ impl Conversations {
         }
     }
 
-    /// Nats for one more conversation with a known server.
-    pub(super) fn cost_of_another(&self) -> f32 {
-        NEW_CLIENT + self.escape()
+    /// Fewest nats for one more conversation.
+    fn cost_of_another(&self) -> f32 {
+        NEW_CONTROL + self.escape()
+    }
+
+    /// Nats that each conversation costs besides its rows.
+    pub(super) fn prices(&self) -> Vec<f32> {
+        let controls: HashSet<[u16; 2]> = self.all.iter().filter_map(|c| c.control()).collect();
+        let price = |conversation: &Conversation| {
+            let [a, b] = conversation.ports;
+            let ports = [a.min(b), a.max(b)];
+            if controls.contains(&ports) {
+                return NEW_CONTROL;
+            }
+            let servers = ports.into_iter().filter(|port| self.is_server(*port));
+            let named = servers.map(|server| NEW_CLIENT + self.with_server(server));
+            named.fold(NEW_PAIR + self.without_server(), f32::min)
+        };
+        self.all.iter().map(|conversation| price(conversation) + self.escape()).collect()
     }
 
     /// Nats for saying that a new conversation begins: where few conversations explain most rows,
@@ -156,27 +178,51 @@ impl Conversations {
         self.habits.share(rows, here, returns, self.of_row.len())
     }
 
-    /// Cost of naming the ports of `rows` rows like this one, and the pair with a damaged
-    /// server's port put right.
+    /// Cost of naming the ports of so many rows like `row`, and the pair with a damaged server's port put
+    /// right.
     fn naming(
         &self,
-        ends: &Ends,
+        ends: &[Ends],
+        row: usize,
         pair: [u16; 2],
         rows: usize,
         evidence: &PortEvidence<'_>,
     ) -> (f32, [u16; 2]) {
-        let mut best = (NEW_PAIR, pair);
+        let ends = &ends[row];
+        let mut best = (NEW_PAIR + self.without_server(), pair);
         for server in self.servers() {
+            let named = NEW_CLIENT + self.with_server(server);
             for end in 0..2 {
-                let wrong = evidence.end_cost(ends, end, server);
-                let cost = NEW_CLIENT + rows as f32 * wrong;
+                let cost = named + rows as f32 * evidence.end_cost(ends, end, server);
                 if cost < best.0 {
                     best = (cost, [ends.ports()[1 - end], server]);
                 }
             }
         }
+        for control in self.near(row).filter_map(|index| self.all[index].control()) {
+            let cost = NEW_CONTROL + rows as f32 * evidence.cost(ends, control);
+            if cost < best.0 {
+                best = (cost, control);
+            }
+        }
         let [a, b] = best.1;
         (best.0, [a.min(b), a.max(b)])
+    }
+
+    /// Nats for a conversation's having this server's port.
+    pub(super) fn with_server(&self, server: u16) -> f32 {
+        let users = self.users.get(&server).copied().unwrap_or(0);
+        -self.learned(users).ln()
+    }
+
+    /// Nats for its having no server's port.
+    pub(super) fn without_server(&self) -> f32 {
+        -self.learned(self.free).ln()
+    }
+
+    /// The share of so many of the conversations.
+    fn learned(&self, conversations: usize) -> f32 {
+        (conversations as f32 + 0.5) / (self.all.len() as f32 + 1.0)
     }
 
     /// How conversations go here.
@@ -196,6 +242,7 @@ impl Conversations {
                 self.servers.push(port);
             }
         }
+        self.free += usize::from(!ports.into_iter().any(|port| self.is_server(port)));
     }
 
     fn add(&mut self, index: usize, row: usize) {
@@ -232,6 +279,13 @@ impl Conversations {
 }
 
 impl Conversation {
+    /// The ports of the control of a stream with these, the smaller one first: the next higher ones
+    /// (RFC 3550 section 11).
+    fn control(&self) -> Option<[u16; 2]> {
+        let [a, b] = self.ports;
+        ((a | b) & 1 == 0).then(|| [a.min(b) | 1, a.max(b) | 1])
+    }
+
     /// Whether wrong bits of its ports make `rows` rows of another pair likely.
     fn makes(&self, pair: [u16; 2], rows: usize, noise: Noise) -> bool {
         let [a, b] = self.ports;

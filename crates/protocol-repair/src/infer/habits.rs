@@ -37,7 +37,7 @@ impl Habits {
     pub(super) fn share(&self, rows: usize, here: usize, returns: f32, all: usize) -> f32 {
         let near = 0.8 * here as f32 / (2 * WINDOW) as f32;
         let far = (returns + self.returns) / all as f32;
-        (near + far) * self.goes_on.get(rows).copied().unwrap_or(1.0)
+        ((near + far) * self.goes_on.get(rows).copied().unwrap_or(1.0)).min(1.0)
     }
 }
 

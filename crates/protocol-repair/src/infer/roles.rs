@@ -191,7 +191,7 @@ impl<'a> Roles<'a> {
                 },
             )
             .collect();
-        dissolve(&choices, &context.members, conversations.cost_of_another(), &mut roles);
+        dissolve(&choices, &context.members, &conversations.prices(), &mut roles);
         self.of_row = roles;
     }
 
@@ -346,9 +346,9 @@ struct Choice {
     gain: f32,
 }
 
-/// Gives the rows of a conversation to others where that costs less than another conversation
+/// Gives the rows of a conversation to others where that costs less than the conversation itself
 /// does. What takes rows in is not dissolved itself.
-fn dissolve(choices: &[Choice], members: &[Vec<u32>], cost_of_another: f32, roles: &mut [usize]) {
+fn dissolve(choices: &[Choice], members: &[Vec<u32>], prices: &[f32], roles: &mut [usize]) {
     let mut order: Vec<usize> = (0..members.len()).filter(|c| !members[*c].is_empty()).collect();
     order.sort_by_key(|c| members[*c].len());
     let (mut taken, mut gone) = (vec![false; members.len()], vec![false; members.len()]);
@@ -359,7 +359,7 @@ fn dissolve(choices: &[Choice], members: &[Vec<u32>], cost_of_another: f32, role
             let other = choices[row].other >> 1;
             other == conversation || gone[other]
         };
-        if taken[conversation] || lost >= cost_of_another || rows().any(stays) {
+        if taken[conversation] || lost >= prices[conversation] || rows().any(stays) {
             continue;
         }
         gone[conversation] = true;

@@ -7,7 +7,7 @@
 
 use crate::draft::Draft;
 use crate::evidence::Noise;
-use nprint_codec::{Field, ipv4, ipv6};
+use nprint_codec::Field;
 
 /// Candidates that are tried for a row; more would only add rare values.
 const CANDIDATES: usize = 192;
@@ -51,7 +51,7 @@ fn decide(
     let stays = full.windows(2).filter(|w| w[0] == w[1]).count() as f32;
     let stays = (stays / full.len().max(1) as f32).clamp(0.02, 0.98);
     let total = rows.len().max(1) as f32;
-    let novel = novel(&histogram, full.len(), noise, field);
+    let novel = novel(&histogram, full.len(), noise, field.bits, source);
     for _ in 0..2 {
         let shares = true_shares(&histogram, noise, total, u32::from(field.bits));
         // What a change to a value of this share costs, and its repetition.
@@ -127,17 +127,17 @@ struct Price {
 /// How many rows have a value that no other row has, as far as noise does not explain it, and at
 /// most 1; where it explains all, little: one of all values then.
 ///
-/// Lengths are as the data are. Where most are wrong by themselves, lone ones tell nothing of the others.
-fn novel(histogram: &[(u32, usize)], rows: usize, noise: Noise, field: Field) -> f32 {
-    let is_length = [ipv4::TOTAL_LENGTH, ipv6::PAYLOAD_LENGTH].contains(&field);
-    if is_length && noise.burst_cost.is_infinite() {
+/// Traffic brings new values always. Only where wrong cells come in runs do the rows beside them show
+/// whether it did here.
+fn novel(histogram: &[(u32, usize)], rows: usize, noise: Noise, bits: u16, source: Source) -> f32 {
+    if source == Source::Data && noise.burst_cost.is_infinite() {
         return 1.0;
     }
     let lone = histogram.iter().filter(|(_, count)| *count == 1).count() as f32;
     // Half of the wrong cells are vacant, and rows with such a cell are not counted.
-    let right = ((1.0 - noise.rate) / (1.0 - 0.5 * noise.rate)).powi(i32::from(field.bits)) as f32;
+    let right = ((1.0 - noise.rate) / (1.0 - 0.5 * noise.rate)).powi(i32::from(bits)) as f32;
     let made = rows as f32 * (1.0 - right);
-    let any = (-f32::from(field.bits)).exp2();
+    let any = (-f32::from(bits)).exp2();
     (lone - made - 2.0 * made.sqrt()).clamp(0.5 * any, 1.0)
 }
 
