@@ -3,6 +3,7 @@
 mod generate;
 mod run;
 mod train;
+mod train_base;
 
 use std::path::Path;
 
