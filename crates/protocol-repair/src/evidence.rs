@@ -322,6 +322,19 @@ impl Halves {
     }
 }
 
+/// Whether a plane has a one in a run of columns.
+#[inline]
+pub(crate) fn any(plane: &[u64], columns: std::ops::Range<usize>) -> bool {
+    let (first, last) = (columns.start >> 6, (columns.end - 1) >> 6);
+    let head = u64::MAX >> (columns.start & 63);
+    let tail = u64::MAX << (63 - ((columns.end - 1) & 63));
+    if first == last {
+        return plane[first] & head & tail != 0;
+    }
+    let inner = plane[first + 1..last].iter().fold(0, |all, word| all | word);
+    (plane[first] & head) | inner | (plane[last] & tail) != 0
+}
+
 /// `bits` (1 to 32) bits of a plane from `column` on, right-aligned.
 #[inline]
 pub(crate) fn extract(plane: &[u64], column: usize, bits: usize) -> u32 {
@@ -333,7 +346,7 @@ pub(crate) fn extract(plane: &[u64], column: usize, bits: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::Halves;
+    use super::{Halves, any};
 
     #[test]
     fn halves_count_the_ones_of_the_columns() {
@@ -346,6 +359,19 @@ mod tests {
             for end in (start..=1088).step_by(32) {
                 let naive = (start..end).filter(|c| bit(*c)).count();
                 assert_eq!(halves.ones(start..end) as usize, naive, "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_one_is_found_in_its_columns_only() {
+        for at in [0, 1, 63, 64, 100, 127, 128, 191] {
+            let mut plane = [0_u64; 3];
+            plane[at >> 6] = 1 << (63 - (at & 63));
+            for start in 0..192 {
+                for end in start + 1..=192 {
+                    assert_eq!(any(&plane, start..end), (start..end).contains(&at), "{at}");
+                }
             }
         }
     }
