@@ -208,7 +208,46 @@ pub(super) fn ones_of_lanes(word: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::ones_of_lanes;
+    use super::*;
+    use nprint_codec::{Cell, Layout, TernaryMatrix, tcp};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn both_ways_cost_what_their_ends_do() {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let mut cells = TernaryMatrix::vacant(Layout::reference(), 50);
+        let columns = [tcp::SOURCE_PORT, tcp::DESTINATION_PORT]
+            .map(|f| cells.layout().column_of(f).expect("a reference column"));
+        for row in 0..cells.rows() {
+            for column in columns.into_iter().flat_map(|c| c..c + 16) {
+                let cell = [Cell::Vacant, Cell::Zero, Cell::One][random.random_range(0..3)];
+                cells.row_mut(row).set_cell(column, cell);
+            }
+        }
+        let evidence = Evidence::certain(&cells);
+        let lone = Noise::of_rate(0.02);
+        for noise in [lone, Noise { burst_cost: 3.0, ..lone }, Noise::CLEAN] {
+            let ports =
+                PortEvidence { evidence: &evidence, columns, noise, prices: noise.prices(16) };
+            for row in 0..cells.rows() {
+                let ends = ports.read(row);
+                let pair: [u16; 2] = [random.random(), random.random()];
+                let one = |end: usize, port: u16| {
+                    let (column, reading) = (columns[end], ends.readings[end]);
+                    evidence.cost_of(noise, row, column, reading, u32::from(port))
+                };
+                let along = one(0, pair[0]) + one(1, pair[1]);
+                let back = one(0, pair[1]) + one(1, pair[0]);
+                assert_eq!(
+                    ports.costs(&ends, pair).map(f32::to_bits),
+                    [along, back].map(f32::to_bits)
+                );
+                let wrong = ends.contradicted(pair);
+                assert!(wrong <= ports.most_bits(along.min(back) + 1e-2), "{wrong} bits");
+            }
+        }
+    }
 
     #[test]
     fn lanes_count_their_own_ones() {

@@ -145,3 +145,66 @@ impl<'a> Repeated<'a> {
         sums.map(|likelihood| -likelihood.max(f32::MIN_POSITIVE).ln())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nprint_codec::{Layout, TernaryMatrix, ipv4};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn fields_side_by_side_cost_what_each_does_alone() {
+        const ROWS: usize = 120;
+        const ROLES: usize = 3;
+        let mut random = ChaCha8Rng::seed_from_u64(9);
+        let fields = [ipv4::TTL, ipv4::TOS, ipv4::DONT_FRAGMENT, ipv4::TOTAL_LENGTH];
+        let mut cells = TernaryMatrix::vacant(Layout::reference(), ROWS);
+        let mut roles = Vec::new();
+        for row in 0..ROWS {
+            roles.push(random.random_range(0..ROLES));
+            for (field, values) in fields.iter().zip([5, 2, 2, 60]) {
+                if random.random_bool(0.9) {
+                    cells.row_mut(row).set(*field, 7 * random.random_range(0..values));
+                }
+            }
+        }
+        let evidence = Evidence::certain(&cells);
+        let noise = Noise::of_rate(0.05);
+        let read = |row, field| evidence.read(row, field);
+        let ends: Vec<Ends> =
+            (0..ROWS).map(|row| Ends { row, readings: [read(row, ipv4::ID); 2] }).collect();
+        let mut repeated = Repeated::new(&evidence, &ends, fields, noise);
+        repeated.count(&roles, ROLES);
+        let mut likelihoods = Vec::new();
+        for row in 0..ROWS {
+            repeated.likelihoods(row, row, &mut likelihoods);
+            for role in 0..ROLES {
+                let own = roles[row] == role;
+                let others: Vec<usize> =
+                    (0..ROWS).filter(|r| roles[*r] == role && *r != row).collect();
+                let nats = repeated.nats(&likelihoods, row, (role, others.len() as u32, own));
+                for (f, values) in repeated.fields.iter().enumerate() {
+                    let rare = (-f32::from(fields[f].bits) * std::f32::consts::LN_2).exp();
+                    let naive: f32 = (0..=values.rare())
+                        .map(|value| {
+                            let same = |r: &&usize| usize::from(repeated.of_row[**r][f]) == value;
+                            let count = others.iter().filter(same).count() as f32;
+                            let share = (count + 1.0 / (values.rare() + 1) as f32)
+                                / (others.len() as f32 + 1.0);
+                            let cost = |v: &u32| evidence.cost(noise, row, fields[f], *v);
+                            share * values.frequent.get(value).map_or(rare, |v| (-cost(v)).exp())
+                        })
+                        .sum();
+                    let naive = -naive.max(f32::MIN_POSITIVE).ln();
+                    assert_eq!(
+                        nats[f].to_bits(),
+                        naive.to_bits(),
+                        "{} of row {row}",
+                        fields[f].name
+                    );
+                }
+            }
+        }
+    }
+}

@@ -279,7 +279,8 @@ impl<'a> Roles<'a> {
                 continue;
             }
             let cost = cost + self.rest(row, *role, likelihoods, context);
-            if cost < best.0 || (cost == best.0 && cost < worst && *role < best.1) {
+            let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
+            if cost < best.0 || (first_of_equals && cost < worst) {
                 *best = (cost, *role);
             }
         }

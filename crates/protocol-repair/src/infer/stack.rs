@@ -2,7 +2,7 @@
 
 use super::trust;
 use crate::draft::{Draft, Stack, Transport};
-use crate::evidence::{Evidence, Halves, Noise};
+use crate::evidence::{Evidence, Noise, any};
 use nprint_codec::{Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
 
 /// Columns of the fixed part of each header and of the two option areas, in the reference layout.
@@ -186,7 +186,6 @@ fn write(draft: &mut Draft<'_>, row: usize) {
     let stack = draft.rows[row].stack;
     let evidence = draft.evidence;
     let mut cells = draft.cells.row_mut(row);
-    let halves = Halves::of(cells.as_row().present_words());
     for (header, kept) in [
         (Header::Ipv4, stack.version == IpVersion::V4),
         (Header::Ipv6, stack.version == IpVersion::V6),
@@ -195,7 +194,7 @@ fn write(draft: &mut Draft<'_>, row: usize) {
         (Header::Icmp, stack.transport == Transport::Icmp),
     ] {
         let columns = columns_of(header);
-        if !kept && halves.ones(columns) > 0 {
+        if !kept && any(cells.as_row().present_words(), columns) {
             cells.clear(header);
         }
     }

@@ -1,7 +1,7 @@
 //! Option areas by their grammar: kept where they parse, else the cheapest layout that does.
 
 use crate::draft::{Draft, Transport};
-use crate::evidence::Noise;
+use crate::evidence::{Noise, any};
 use nprint_codec::{IpVersion, Row, ipv4, tcp};
 
 /// First column of the TCP option area in the reference layout.
@@ -268,8 +268,16 @@ pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
             continue;
         }
         let evidence = draft.evidence;
-        let area = evidence.presence_up_to(row, IPV4_OPTIONS_COLUMN);
         let header_length = evidence.read(row, ipv4::HEADER_LENGTH);
+        let columns = IPV4_OPTIONS_COLUMN..IPV4_OPTIONS_COLUMN + 320;
+        let none = header_length.is_full() && header_length.value == 5;
+        if none && !any(evidence.cells().row(row).present_words(), columns) {
+            continue;
+        }
+        let area = evidence.presence_up_to(row, IPV4_OPTIONS_COLUMN);
+        if none && area[10].0 == 0 {
+            continue;
+        }
         if header_length.is_full() && header_length.value == 5 && area[10].0 == 0 {
             continue;
         }

@@ -439,11 +439,13 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let mut told = self.told.borrow_mut();
         let Told { numbers, lengths } = &mut *told;
         let known = numbers.iter().find(|(number, _)| *number == seq);
-        let range = known.map(|(_, range)| range.clone()).unwrap_or_else(|| {
+        let range = if let Some((_, range)) = known {
+            range.clone()
+        } else {
             let range = self.tell(seq, lengths);
             numbers.push((seq, range.clone()));
             range
-        });
+        };
         lengths[range].iter().for_each(|(payload, cost)| offer(*payload, *cost));
     }
 
