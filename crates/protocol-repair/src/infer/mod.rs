@@ -13,6 +13,7 @@ mod port_noise;
 mod ports;
 mod roles;
 mod runs;
+mod secede;
 mod servers;
 pub(crate) mod settle;
 mod split;
