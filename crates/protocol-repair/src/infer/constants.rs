@@ -4,6 +4,7 @@ use crate::draft::{Draft, Transport};
 use crate::infer::settle::{settle, settle_kept};
 use crate::infer::stack::nearest;
 use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp};
+use std::collections::BTreeMap;
 
 /// Hop limit that a packet gets where the evidence says 0.
 const DEFAULT_HOPS: u32 = 64;
@@ -100,6 +101,42 @@ pub(crate) fn push(draft: &mut Draft<'_>) {
 const ICMP_TYPES: [u32; 6] = [8, 0, 3, 11, 4, 5];
 const ICMPV6_TYPES: [u32; 15] = [128, 129, 135, 136, 1, 3, 143, 133, 134, 2, 4, 130, 131, 132, 137];
 
+/// Message types, those that their own cells leave open decided with the hop limit: an answer comes
+/// from farther away than the question, and some messages never leave the link.
+fn by_hops(draft: &Draft<'_>, rows: &[usize], version: IpVersion, mut types: Vec<u32>) -> Vec<u32> {
+    let cost = |row: usize, kind: u32| draft.evidence.cost(draft.noise, row, icmp::TYPE, kind);
+    let is_open = |row: usize, kind: u32| {
+        !draft.evidence.read(row, icmp::TYPE).is_full() || cost(row, kind) > 0.0
+    };
+    if rows.iter().zip(&types).all(|(row, kind)| !is_open(*row, *kind)) {
+        return types;
+    }
+    let field = if version == IpVersion::V4 { ipv4::TTL } else { ipv6::HOP_LIMIT };
+    let hops = settle(draft, rows, field, draft.noise);
+    let (mut alone, mut together) = (BTreeMap::new(), BTreeMap::new());
+    for ((row, kind), hops) in rows.iter().zip(&types).zip(&hops) {
+        if !is_open(*row, *kind) {
+            *alone.entry(*kind).or_insert(0.0_f32) += 1.0;
+            *together.entry((*kind, *hops)).or_insert(0.0_f32) += 1.0;
+        }
+    }
+    let all: f32 = alone.values().sum();
+    for ((row, kind), hops) in rows.iter().zip(&mut types).zip(&hops) {
+        if is_open(*row, *kind) {
+            let likely = |kind: u32, count: f32| {
+                let seen = together.get(&(kind, *hops)).copied().unwrap_or(0.0);
+                cost(*row, kind) - (seen + 0.5 * count / all).ln()
+            };
+            let cheapest = alone
+                .iter()
+                .map(|(kind, count)| (likely(*kind, *count), *kind))
+                .min_by(|a, b| a.0.total_cmp(&b.0));
+            *kind = cheapest.map_or(*kind, |(_, kind)| kind);
+        }
+    }
+    types
+}
+
 /// Message type and code, over all ICMP rows of a version.
 pub(crate) fn icmp_type(draft: &mut Draft<'_>) {
     for version in [IpVersion::V4, IpVersion::V6] {
@@ -109,6 +146,7 @@ pub(crate) fn icmp_type(draft: &mut Draft<'_>) {
             .filter(|r| draft.rows[*r].stack.version == version)
             .collect();
         let types = settle(draft, &rows, icmp::TYPE, draft.noise);
+        let types = by_hops(draft, &rows, version, types);
         let codes = settle(draft, &rows, icmp::CODE, draft.noise);
         let legal: &[u32] = if version == IpVersion::V4 { &ICMP_TYPES } else { &ICMPV6_TYPES };
         for ((row, kind), code) in rows.into_iter().zip(types).zip(codes) {

@@ -143,6 +143,23 @@ impl Conversations {
         }
     }
 
+    /// The ports of a conversation of these rows, where it costs less than they do as they are.
+    pub(super) fn worth(
+        &self,
+        ends: &[Ends],
+        pair: [u16; 2],
+        rows: &[usize],
+        cost: f32,
+        evidence: &PortEvidence<'_>,
+    ) -> Option<[u16; 2]> {
+        if cost <= self.cost_of_another() {
+            return None;
+        }
+        let (own, ports) = self.naming(ends, rows[0], pair, rows.len(), evidence);
+        let share = (ends.len() as f32 / rows.len() as f32).ln();
+        (own + self.escape() + (rows.len() - 1) as f32 * share < cost).then_some(ports)
+    }
+
     /// Fewest nats for one more conversation.
     fn cost_of_another(&self) -> f32 {
         NEW_CONTROL + self.escape()

@@ -2,7 +2,7 @@
 
 /// Rows on each side whose conversations say what is going on. Units: rows of the transport.
 pub(super) const WINDOW: usize = 8;
-/// Conversations of more rows are taken to go on. Units: rows.
+/// Conversations of more rows are all alike. Units: rows.
 const SHORT: usize = 4;
 
 /// What is learned of conversations that are known.
@@ -10,24 +10,32 @@ const SHORT: usize = 4;
 pub(super) struct Habits {
     /// Returns that a conversation may be expected to have beyond those that were seen.
     returns: f32,
-    /// How many of the conversations that have so many rows have more.
-    goes_on: [f32; SHORT + 1],
+    /// How likely a conversation that has so many rows has more; the last one for all longer ones.
+    goes_on: [f32; SHORT + 2],
 }
 
 impl Habits {
     /// `conversations` are the rows of each one with more than one row.
     pub(super) fn of<'a>(conversations: impl Iterator<Item = &'a [usize]>) -> Self {
         let (mut number, mut returned) = (0.0, 0.0);
-        let mut longer = [0.0_f32; SHORT + 2];
+        // Rows that were the last one of a conversation, and others, by the place in it.
+        let (mut ends, mut others) = ([0.0_f32; SHORT + 2], [0.0_f32; SHORT + 2]);
         for rows in conversations {
             number += 1.0;
             returned += returns(rows.iter().copied());
-            longer[..(rows.len() + 1).min(SHORT + 2)].iter_mut().for_each(|n| *n += 1.0);
+            ends[rows.len().min(SHORT + 1)] += 1.0;
+            (2..rows.len().min(SHORT + 1)).for_each(|place| others[place] += 1.0);
+            others[SHORT + 1] += rows.len().saturating_sub(SHORT + 1) as f32;
         }
+        let (all_ends, all_others): (f32, f32) = (ends.iter().sum(), others.iter().sum());
+        let usual = (all_others + 0.5) / (all_ends + all_others + 0.5);
         Self {
             returns: (returned + 0.5) / (number + 1.0),
             goes_on: std::array::from_fn(|rows| {
-                if rows < 2 { 1.0 } else { (longer[rows + 1] + 0.5) / (longer[rows] + 0.5) }
+                if rows < 2 {
+                    return 1.0;
+                }
+                (others[rows] + usual) / (ends[rows] + others[rows] + 1.0)
             }),
         }
     }
@@ -37,7 +45,7 @@ impl Habits {
     pub(super) fn share(&self, rows: usize, here: usize, returns: f32, all: usize) -> f32 {
         let near = 0.8 * here as f32 / (2 * WINDOW) as f32;
         let far = (returns + self.returns) / all as f32;
-        ((near + far) * self.goes_on.get(rows).copied().unwrap_or(1.0)).min(1.0)
+        ((near + far) * self.goes_on[rows.min(SHORT + 1)]).min(1.0)
     }
 }
 

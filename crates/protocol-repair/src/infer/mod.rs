@@ -14,6 +14,7 @@ mod ports;
 mod repeated;
 mod roles;
 mod runs;
+mod secede;
 mod servers;
 pub(crate) mod settle;
 mod split;

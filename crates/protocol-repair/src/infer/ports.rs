@@ -7,7 +7,7 @@ use super::flow::new_flow;
 use super::port_noise::port_noise;
 use super::roles::Roles;
 use super::servers::{port_fields, server_rank};
-use super::{client_ports, initiator, split};
+use super::{client_ports, initiator, secede, split};
 use crate::draft::{Draft, Transport};
 use nprint_codec::IpVersion;
 use std::collections::HashMap;
@@ -94,6 +94,7 @@ fn most_likely(
     for _ in 0..ROUNDS {
         let before = roles.of_row.clone();
         split::split(&mut conversations, ends, &mut roles.of_row);
+        secede::secede(&mut conversations, ends, &mut roles.of_row, &evidence);
         roles.refine(&conversations);
         client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);
         if roles.of_row == before {
