@@ -5,7 +5,7 @@
 
 use super::runs::Runs;
 use super::servers::port_fields;
-use crate::draft::{Draft, Transport};
+use crate::draft::{Draft, RowFacts, Transport};
 use crate::evidence::{Evidence, Noise, Reading};
 use std::f32::consts::LN_2;
 
@@ -19,6 +19,12 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    /// Ports over which no run lies.
+    #[cfg(test)]
+    pub(super) fn lone(row: usize, readings: [Reading; 2]) -> Self {
+        Self { row, readings, run_cost: f32::INFINITY }
+    }
+
     /// Both ports, where every cell of theirs is known.
     pub(super) fn full(&self) -> Option<[u16; 2]> {
         let [source, destination] = self.readings;
@@ -80,8 +86,17 @@ impl<'a> PortEvidence<'a> {
         }
         let layout = draft.evidence.cells().layout();
         let columns = port_fields(transport).map(|f| layout.column_of(f).unwrap_or(0));
-        let (prices, runs) = (noise.prices(16), Runs::new(draft, noise));
-        Self { evidence: draft.evidence, columns, noise, prices, runs }
+        Self::of(draft.evidence, &draft.rows, columns, noise)
+    }
+
+    fn of(
+        evidence: &'a Evidence<'a>,
+        rows: &'a [RowFacts],
+        columns: [usize; 2],
+        noise: Noise,
+    ) -> Self {
+        let (prices, runs) = (noise.prices(16), Runs::new(evidence, rows, noise));
+        Self { evidence, columns, noise, prices, runs }
     }
 
     pub(super) fn read(&self, row: usize) -> Ends {
@@ -227,9 +242,8 @@ mod tests {
         }
         let evidence = Evidence::certain(&cells);
         let lone = Noise::of_rate(0.02);
-        for noise in [lone, Noise { burst_cost: 3.0, ..lone }, Noise::CLEAN] {
-            let ports =
-                PortEvidence { evidence: &evidence, columns, noise, prices: noise.prices(16) };
+        for noise in [lone, Noise::CLEAN] {
+            let ports = PortEvidence::of(&evidence, &[], columns, noise);
             for row in 0..cells.rows() {
                 let ends = ports.read(row);
                 let pair: [u16; 2] = [random.random(), random.random()];
@@ -244,7 +258,16 @@ mod tests {
                     [along, back].map(f32::to_bits)
                 );
                 let wrong = ends.contradicted(pair);
-                assert!(wrong <= ports.most_bits(along.min(back) + 1e-2), "{wrong} bits");
+                assert!(wrong <= ports.most_bits(&ends, along.min(back) + 1e-2), "{wrong} bits");
+                // In a run both ends cost less than each by itself, and no more than lone cells do.
+                let ends = Ends { run_cost: 3.0, ..ends };
+                let way = |ports: [u16; 2]| {
+                    [0, 1].map(|end| contradicted(&ends.readings[end], ports[end]))
+                };
+                let [a, b] = pair;
+                let ways = [[a, b], [b, a]].map(|pair| ports.cost_of_wrong(&ends, way(pair)));
+                assert_eq!(ports.costs(&ends, pair).map(f32::to_bits), ways.map(f32::to_bits));
+                assert!(ways[0] <= along && ways[1] <= back);
             }
         }
     }

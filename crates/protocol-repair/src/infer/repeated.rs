@@ -171,9 +171,8 @@ mod tests {
         }
         let evidence = Evidence::certain(&cells);
         let noise = Noise::of_rate(0.05);
-        let read = |row, field| evidence.read(row, field);
         let ends: Vec<Ends> =
-            (0..ROWS).map(|row| Ends { row, readings: [read(row, ipv4::ID); 2] }).collect();
+            (0..ROWS).map(|row| Ends::lone(row, [evidence.read(row, ipv4::ID); 2])).collect();
         let mut repeated = Repeated::new(&evidence, &ends, fields, noise);
         repeated.count(&roles, ROLES);
         let mut likelihoods = Vec::new();

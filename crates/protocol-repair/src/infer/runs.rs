@@ -4,7 +4,7 @@
 //! whether one goes through it.
 
 use super::stack::fixed_regions;
-use crate::draft::{Draft, RowFacts};
+use crate::draft::RowFacts;
 use crate::evidence::{Evidence, Noise, extract};
 use std::f32::consts::LN_2;
 use std::ops::Range;
@@ -26,8 +26,8 @@ pub(super) struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    pub(super) fn new(draft: &'a Draft<'_>, noise: Noise) -> Self {
-        Self { evidence: draft.evidence, rows: &draft.rows, usual: noise.burst_cost }
+    pub(super) fn new(evidence: &'a Evidence<'a>, rows: &'a [RowFacts], noise: Noise) -> Self {
+        Self { evidence, rows, usual: noise.burst_cost }
     }
 
     /// Nats for saying that a run lies over the [`FIELD`] cells of a row from `column` on.
