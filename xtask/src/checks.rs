@@ -24,14 +24,18 @@ const WITHOUT_FEATURES: [&str; 7] = [
 ];
 /// The program without libtorch.
 const LIGHT: [&str; 3] = ["--package", "torchlight-examples", "--no-default-features"];
-/// The crates that write tables, with what they need for Parquet: minutes to build, so apart from the rest.
-const TABLES: [&str; 6] = [
+/// What has tables, with what it needs for Parquet: minutes to build, so apart from the rest, and
+/// always these packages together, so that they share one build of it.
+const TABLES: [&str; 9] = [
     "--package",
     "nprint-codec",
     "--package",
     "trace-eval",
+    "--package",
+    "torchlight-examples",
+    "--no-default-features",
     "--features",
-    "nprint-codec/polars,trace-eval/polars",
+    "torchlight-examples/polars",
 ];
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
@@ -64,11 +68,12 @@ fn everything(root: &Path, steps: &mut Steps) -> Result<()> {
         "tests, all other packages",
         tests(root).args(["--workspace", "--no-fail-fast"]).args(rest),
     )?;
-    steps.command(
-        "tests, the program without libtorch",
-        tests(root).args(LIGHT).args(["--features", "polars"]),
-    )?;
-    steps.command("tests, tables", tests(root).args(TABLES).args(["--lib", "--test", "tables"]))?;
+    steps.command("tests, the program without libtorch", tests(root).args(LIGHT))?;
+    let program = ["--example", "torchlight"];
+    steps
+        .command("the program with tables", cargo(root).arg("build").args(TABLES).args(program))?;
+    let targets = ["--lib", "--test", "tables", "--test", "cli"];
+    steps.command("tests, tables", tests(root).args(TABLES).args(targets))?;
     steps.command(
         "documentation",
         cargo(root)
