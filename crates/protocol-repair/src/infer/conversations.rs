@@ -167,7 +167,8 @@ impl Conversations {
 
     /// Nats that each conversation costs besides its rows.
     pub(super) fn prices(&self) -> Vec<f32> {
-        let controls: HashSet<[u16; 2]> = self.all.iter().filter_map(|c| c.control()).collect();
+        let controls: HashSet<[u16; 2]> =
+            self.all.iter().filter_map(Conversation::control).collect();
         let price = |conversation: &Conversation| {
             let [a, b] = conversation.ports;
             let ports = [a.min(b), a.max(b)];

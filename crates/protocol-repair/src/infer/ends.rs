@@ -144,7 +144,7 @@ impl<'a> PortEvidence<'a> {
         if wrong == [0, 0] {
             return 0.0;
         }
-        let vacant = ends.readings.map(|r| r.missing());
+        let vacant = ends.readings.map(Reading::missing);
         self.explained(ends, [vacant[0] + wrong[0], vacant[1] + wrong[1]])
             - self.explained(ends, vacant)
     }
@@ -166,10 +166,10 @@ impl<'a> PortEvidence<'a> {
         if ends.run_cost.is_infinite() {
             return bits as f32 * self.noise.bit_cost;
         }
-        // Each bit costs least in a run; no end has more than 16.
+        // The cost is concave in how the bits are shared out: least where one end has all it can have.
         let few = bits.min(16);
-        let split = [[few, bits - few], [bits - few, few], [bits >> 1, bits - (bits >> 1)]];
-        split.into_iter().map(|wrong| self.cost_of_wrong(ends, wrong)).fold(f32::MAX, f32::min)
+        let shared = [[few, bits - few], [bits - few, few]];
+        shared.into_iter().map(|wrong| self.cost_of_wrong(ends, wrong)).fold(f32::MAX, f32::min)
     }
 
     /// Most bits that a row of such a cost may contradict; any number where cells are more or less
@@ -224,7 +224,9 @@ pub(super) fn ones_of_lanes(word: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nprint_codec::{Cell, Layout, TernaryMatrix, tcp};
+    use crate::RepairConfig;
+    use crate::draft::Stack;
+    use nprint_codec::{Cell, Header, IpVersion, Layout, TernaryMatrix, tcp};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -259,7 +261,7 @@ mod tests {
                 );
                 let wrong = ends.contradicted(pair);
                 assert!(wrong <= ports.most_bits(&ends, along.min(back) + 1e-2), "{wrong} bits");
-                // In a run both ends cost less than each by itself, and no more than lone cells do.
+                // The same where a run may lie over them; it makes nothing dearer.
                 let ends = Ends { run_cost: 3.0, ..ends };
                 let way = |ports: [u16; 2]| {
                     [0, 1].map(|end| contradicted(&ends.readings[end], ports[end]))
@@ -280,5 +282,50 @@ mod tests {
                 assert_eq!((ones_of_lanes(word) >> (16 * lane)) as u8, own.count_ones() as u8);
             }
         }
+    }
+
+    /// Row 1 has 10 vacant cells in its ports, row 0 none; wrong cells come in runs.
+    fn with_evidence(judge: impl Fn(&PortEvidence<'_>, [Ends; 2])) {
+        let mut cells = TernaryMatrix::new(Layout::reference());
+        for _ in 0..2 {
+            let mut row = cells.push_vacant();
+            row.set_header(Header::Ipv4, &[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
+            row.set_header(Header::Udp, &[0x80, 0, 0, 53, 0, 8, 0, 0]);
+        }
+        (960..980).step_by(2).for_each(|column| cells.row_mut(1).set_cell(column, Cell::Vacant));
+        let (evidence, config) = (Evidence::certain(&cells), RepairConfig::default());
+        let mut draft = Draft::new(&evidence, &config);
+        for facts in &mut draft.rows {
+            facts.stack = Stack { version: IpVersion::V4, transport: Transport::Udp };
+        }
+        let noise = Noise { burst_cost: 5.0, ..Noise::of_rate(0.001) };
+        let ports = PortEvidence::new(&draft, Transport::Udp, noise);
+        judge(&ports, [0, 1].map(|row| ports.read(row)));
+    }
+
+    #[test]
+    fn vacant_cells_show_a_run_and_bits_in_it_say_little() {
+        with_evidence(|ports, [whole, damaged]| {
+            let near = |a: f32, b: f32| (a - b).abs() < 1e-3;
+            // One bit of each port is wrong.
+            let other = [0x8001, 52];
+            assert!(near(ports.costs(&whole, other)[0], 2.0 * ports.noise.bit_cost));
+            assert!(near(ports.costs(&damaged, other)[0], 2.0 * LN_2));
+        });
+    }
+
+    #[test]
+    fn no_ports_cost_less_than_the_bits_in_which_they_differ() {
+        with_evidence(|ports, both| {
+            for ends in both {
+                for pair in (0..2000_u32).map(|n| n.wrapping_mul(2_654_435_761)) {
+                    let pair = [(pair >> 16) as u16, pair as u16];
+                    let bits = contradicted(&ends.readings[0], pair[0])
+                        + contradicted(&ends.readings[1], pair[1]);
+                    let cost = ports.costs(&ends, pair)[0];
+                    assert!(ports.least_cost(&ends, bits) <= cost + 1e-3, "{pair:?}");
+                }
+            }
+        });
     }
 }
