@@ -178,6 +178,11 @@ struct State {
     ends: [u32; ENDS],
 }
 
+/// Both numbers in one, which is compared at once.
+fn key(head: u32, acked: u32) -> u64 {
+    u64::from(head) << 32 | u64::from(acked)
+}
+
 /// Holes of a stream: where each begins and ends, the newest first; empty where it was filled.
 #[derive(Debug, Clone, Default)]
 struct Holes {
@@ -202,10 +207,10 @@ impl Holes {
 }
 
 impl beam::State for State {
-    type Key = (u32, u32);
+    type Key = u64;
 
-    fn key(&self) -> (u32, u32) {
-        (self.head, self.acked)
+    fn key(&self) -> u64 {
+        key(self.head, self.acked)
     }
 }
 
@@ -291,7 +296,7 @@ pub(crate) fn lay_out(
                 let mut offer = |cost: f32, acked: u32| {
                     offers.add(
                         cost,
-                        (state.head, acked),
+                        key(state.head, acked),
                         || State { acked, ..state.clone() },
                         None,
                     );
@@ -351,7 +356,7 @@ pub(crate) fn lay_out(
                         if segment.rst { after } else { after.after(seq, space) }
                     };
                     let placed = Placed { seq, payload, head };
-                    offers.add(price, (head, state.acked), after, Some(placed));
+                    offers.add(price, key(head, state.acked), after, Some(placed));
                 });
             };
             place(state.head);
