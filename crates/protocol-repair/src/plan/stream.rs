@@ -35,6 +35,8 @@ const ACKNOWLEDGED: f32 = 5.1;
 const EMPTY_BEHIND: f32 = 10.1;
 /// A segment that repeats one that was sent: 0.05 %.
 const REPEAT: f32 = 7.6;
+/// Less than any of these.
+const ELSEWHERE: f32 = 4.3;
 /// An acknowledgement of less than all: 13.2 %.
 const LAGGING: f32 = 2.0;
 /// Holes that are remembered.
@@ -336,11 +338,13 @@ pub(crate) fn lay_out(
         beam.step(|state, offers| {
             let mut place = |seq: u32| {
                 let told = cost(seq);
-                if !offers.within(told) {
+                // Most places cost too much whatever the length is.
+                let least = told + if seq == state.head { 0.0 } else { ELSEWHERE };
+                if !offers.within(least) {
                     return;
                 }
                 candidates.offer(seq, |payload, price| {
-                    if !offers.within(told + price) {
+                    if !offers.within(least + price) {
                         return;
                     }
                     let price = told + price + state.price(segment, seq, payload);
