@@ -76,7 +76,7 @@ fn flipped(cells: &TernaryMatrix, rate: f64) -> TernaryMatrix {
 }
 
 /// Row counts of the long traces, and whether disturbed ones are repaired too. `TORCHLIGHT_BENCH_ROWS`
-/// names one more of both, such as 1048576, which takes 5 GB and a minute a round.
+/// names one more of both, such as 1048576: too long for every run.
 fn long() -> Vec<(usize, bool)> {
     let more = std::env::var("TORCHLIGHT_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok());
     [(8 * ROWS, true), (64 * ROWS, false)]

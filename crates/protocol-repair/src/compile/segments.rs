@@ -97,6 +97,8 @@ impl<'a> Open<'a> {
 }
 
 impl Lengths for Open<'_> {
+    const DECIDED: bool = false;
+
     fn cost(&self, segment: &Segment, payload: u32) -> f32 {
         let known = self.frequent.binary_search_by_key(&payload, |f| f.payload);
         let nats = known.map_or(self.unseen, |at| {

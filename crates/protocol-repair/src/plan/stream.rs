@@ -145,6 +145,9 @@ pub(crate) struct Placed {
 
 /// What the lengths that a segment may have cost.
 pub(crate) trait Lengths {
+    /// Whether a segment has no other length than its likeliest.
+    const DECIDED: bool;
+
     /// Nats of its having `payload` bytes.
     fn cost(&self, segment: &Segment, payload: u32) -> f32;
     /// Its likeliest lengths by themselves.
@@ -155,6 +158,8 @@ pub(crate) trait Lengths {
 pub(super) struct Fixed;
 
 impl Lengths for Fixed {
+    const DECIDED: bool = true;
+
     fn cost(&self, segment: &Segment, payload: u32) -> f32 {
         if payload == segment.payload { 0.0 } else { f32::MAX }
     }
@@ -444,6 +449,9 @@ impl<'a, L: Lengths> Candidates<'a, L> {
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
     fn offer(&self, seq: u32, mut offer: impl FnMut(u32, f32)) {
         self.likely.iter().for_each(|(payload, cost)| offer(*payload, *cost));
+        if L::DECIDED {
+            return;
+        }
         // Many states stand at the same number.
         let mut told = self.told.borrow_mut();
         let Told { numbers, lengths } = &mut *told;
