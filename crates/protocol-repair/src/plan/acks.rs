@@ -1,7 +1,7 @@
 //! What each segment acknowledges: never less than before, never more than was sent.
 
 use super::beam::{Beam, State};
-use super::stream::{Placed, REACH, SILENT, Segment, distance, filled};
+use super::stream::{PASSES, Placed, REACH, SILENT, Segment, distance, filled, shrink};
 use crate::draft::Draft;
 use crate::evidence::Noise;
 use nprint_codec::tcp;
@@ -47,13 +47,20 @@ pub(super) fn decide(
     let mut placed = placed.iter();
     let mut ends: Vec<u32> = Vec::new();
     let mut head = first;
+    let mut holes: Vec<(u32, u32)> = Vec::new();
     // The first acknowledgement may be of less than the trace shows.
     let mut beam: Beam<Acked, u32> = Beam::new([(0.0, Acked(None))]);
     for segment in segments {
         if segment.side != side {
-            if let Some(placed) = placed.next()
-                && placed.head != head
-            {
+            let Some(placed) = placed.next() else { continue };
+            let end = placed.seq.wrapping_add(placed.payload + segment.control());
+            if distance(head, placed.seq) < 0 {
+                holes.iter_mut().for_each(|hole| *hole = shrink(*hole, placed.seq, end));
+                holes.retain(|(from, to)| from != to);
+            } else if placed.head != head && placed.seq != head {
+                holes.push((head, placed.seq));
+            }
+            if placed.head != head {
                 head = placed.head;
                 ends.push(head);
             }
@@ -79,21 +86,29 @@ pub(super) fn decide(
             let mut offer = |cost: f32, value: u32| {
                 offers.add(cost, Some(value), || Acked(Some(value)), value);
             };
-            offer(ALL + cost(head), head);
-            let before = state.unwrap_or(head);
-            if before != head {
+            // All that can be acknowledged, up to the first hole that is not passed yet.
+            let open = holes.iter().map(|hole| hole.0);
+            let open = open.filter(|from| state.is_none_or(|before| distance(before, *from) >= 0));
+            let whole = open.min_by_key(|from| distance(head, *from)).unwrap_or(head);
+            offer(ALL + cost(whole), whole);
+            if whole != head {
+                offer(PASSES + ALL + cost(head), head);
+            }
+            let before = state.unwrap_or(whole);
+            if before != whole {
                 offer(AS_BEFORE + cost(before), before);
             }
+            let passes = |value| if distance(whole, value) > 0 { PASSES } else { 0.0 };
             let within = |value: u32| match state {
                 Some(before) => distance(*before, value) > 0 && distance(value, head) > 0,
                 None => value != head && head.wrapping_sub(value) < REACH,
             };
             for value in alike.iter().copied().filter(|v| within(*v)) {
-                offer(AN_END + cost(value), value);
+                offer(AN_END + passes(value) + cost(value), value);
             }
             if let Some(own) = own.filter(|v| within(*v) && !alike.contains(v)) {
                 let span = head.wrapping_sub(state.unwrap_or(head.wrapping_sub(REACH)));
-                offer(NO_END + (span as f32).ln() + cost(own), own);
+                offer(NO_END + passes(own) + (span as f32).ln() + cost(own), own);
             }
         });
     }

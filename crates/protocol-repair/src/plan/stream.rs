@@ -16,22 +16,26 @@ use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 pub(super) const REACH: u32 = 1 << 23;
 /// Nats of a number that says nothing: each of its 32 bits is as likely 1 as 0.
 pub(super) const SILENT: f32 = 32.0 * std::f32::consts::LN_2;
-/// Data after a hole that has room for some such segments: 0.66 %; and after any other: 17 of 98,325.
-/// How large the hole is comes on top.
-const HOLE: f32 = 5.0;
+/// Data after a hole that has room for some such segments: 0.66 %, of one segment in 58 %, of two or
+/// three in 18 %: `n` segments come with [`FALL`] of `n`, the square that these shares follow.
+const HOLE: f32 = 5.5;
+const FALL: f32 = 2.0;
+/// Data after any other hole: 17 of 98,325; [`anywhere`] within reach.
 const ODD_HOLE: f32 = 8.7;
-/// An empty segment after a hole: 4 of 98,325.
+/// An empty segment after a hole: 4 of 98,325, [`anywhere`].
 const EMPTY_HOLE: f32 = 10.1;
-/// Data where a hole begins: 1.2 %; and anywhere else behind the head, where again it comes on top how
-/// far: 0.06 %.
+/// Data where a hole begins: 1.2 %; and anywhere else behind the head: 0.06 %.
 const FILLS: f32 = 4.4;
 const BEHIND: f32 = 7.4;
 /// What data behind the head costs more where all of it was acknowledged: 8 of 1,286.
 const ACKNOWLEDGED: f32 = 5.1;
-/// An empty segment behind the head, a keep-alive among them: 4 of 98,325.
-const EMPTY_BEHIND: f32 = 10.1;
+/// A keep-alive, one byte behind the head: 3 of 98,325; and an empty segment anywhere else behind it: 1.
+const KEEP_ALIVE: f32 = 10.4;
+const EMPTY_BEHIND: f32 = 11.5;
 /// A segment that repeats one that was sent: 0.05 %.
 const REPEAT: f32 = 7.6;
+/// An acknowledgement of what an open hole hides: 5 of 6,133 sent while a hole is open.
+pub(super) const PASSES: f32 = 7.1;
 /// An acknowledgement of less than all: 13.2 %.
 const LAGGING: f32 = 2.0;
 /// Holes that are remembered.
@@ -42,6 +46,23 @@ const ENDS: usize = 4;
 /// Later segments of the same side that say where one ends, and answers of the other side.
 const NEXT: usize = 5;
 const ANSWERS: usize = 3;
+
+/// Nats of being `away` bytes from the head: every order of magnitude up to [`REACH`] is as likely.
+fn anywhere(away: u32) -> f32 {
+    (away as f32).ln() + (REACH as f32).ln().ln()
+}
+
+/// What is left of a hole after the numbers from `seq` to `end` were sent; what lies behind a part in
+/// its middle is forgotten.
+pub(super) fn shrink((from, to): (u32, u32), seq: u32, end: u32) -> (u32, u32) {
+    if distance(from, seq) <= 0 && distance(from, end) > 0 {
+        (if distance(end, to) > 0 { end } else { to }, to)
+    } else if distance(from, seq) > 0 && distance(seq, to) > 0 {
+        (from, seq)
+    } else {
+        (from, to)
+    }
+}
 
 /// How far `to` lies ahead of `from`.
 pub(super) fn distance(from: u32, to: u32) -> i32 {
@@ -197,8 +218,10 @@ impl State {
     /// After `space` numbers from `seq` on.
     fn after(mut self, seq: u32, space: u32) -> Self {
         let end = seq.wrapping_add(space);
-        for hole in self.holes.iter_mut().filter(|h| h.0 == seq && h.0 != h.1) {
-            hole.0 = if distance(end, hole.1) > 0 { end } else { hole.1 };
+        if distance(self.head, seq) < 0 {
+            for hole in self.holes.iter_mut().filter(|h| h.0 != h.1) {
+                *hole = shrink(*hole, seq, end);
+            }
         }
         if distance(self.head, end) > 0 {
             if distance(self.head, seq) > 0 {
@@ -212,6 +235,26 @@ impl State {
         self
     }
 
+    /// When the other side has acknowledged all before `acked`: what it has is no hole.
+    fn acknowledged(mut self, acked: u32) -> Self {
+        for hole in &mut self.holes {
+            if distance(hole.0, acked) > 0 {
+                hole.0 = hole.1;
+            }
+        }
+        Self { acked, ..self }
+    }
+
+    /// Behind the last byte before the first hole: what the other side can acknowledge.
+    fn whole(&self) -> u32 {
+        self.gaps().min_by_key(|gap| distance(self.head, *gap)).unwrap_or(self.head)
+    }
+
+    /// Whether a segment that was sent not long ago began and ended there.
+    fn repeats(&self, seq: u32, end: u32) -> bool {
+        self.ends.windows(2).any(|pair| pair == [end, seq]) && end != seq
+    }
+
     /// Where open holes begin.
     fn gaps(&self) -> impl Iterator<Item = u32> {
         self.holes.into_iter().filter(|(from, to)| from != to).map(|(from, _)| from)
@@ -221,22 +264,24 @@ impl State {
     fn price(&self, segment: &Segment, seq: u32, payload: u32) -> f32 {
         let ahead = distance(self.head, seq);
         let away = ahead.unsigned_abs();
-        let far = (away as f32).ln();
         let end = seq.wrapping_add(payload + segment.control());
         match ahead {
             0 => 0.0,
-            1.. if payload == 0 => EMPTY_HOLE,
-            1.. if away.is_multiple_of(payload) => HOLE + (away.div_euclid(payload) as f32).ln(),
-            1.. => ODD_HOLE + far,
-            _ if payload == 0 => EMPTY_BEHIND,
+            1.. if payload == 0 => EMPTY_HOLE + anywhere(away),
+            1.. if away.is_multiple_of(payload) => {
+                HOLE + FALL * (away.div_euclid(payload) as f32).ln()
+            }
+            1.. => ODD_HOLE + anywhere(away),
+            -1 if payload == 0 => KEEP_ALIVE,
+            _ if payload == 0 => EMPTY_BEHIND + anywhere(away),
             _ => {
                 let done = distance(end, self.acked) >= 0;
                 let place = if self.gaps().any(|gap| gap == seq) {
                     FILLS
-                } else if away == payload + segment.control() {
+                } else if self.repeats(seq, end) {
                     REPEAT
                 } else {
-                    BEHIND + far
+                    BEHIND + anywhere(away)
                 };
                 place + if done { ACKNOWLEDGED } else { 0.0 }
             }
@@ -267,15 +312,19 @@ pub(crate) fn lay_out(
             };
             beam.step(|state, offers| {
                 let mut offer = |cost: f32, acked: u32| {
-                    offers.add(cost, (state.head, acked), || State { acked, ..*state }, None);
+                    offers.add(cost, (state.head, acked), || state.acknowledged(acked), None);
                 };
-                offer(cost(state.head), state.head);
+                let whole = state.whole();
+                offer(cost(whole), whole);
                 if segment.exact {
                     return;
                 }
+                if whole != state.head {
+                    offer(PASSES + cost(state.head), state.head);
+                }
                 let before = std::iter::once(state.acked).chain(state.ends);
                 for acked in before {
-                    let sent = distance(acked, state.head) > 0;
+                    let sent = distance(acked, whole) > 0;
                     if sent && distance(state.acked, acked) >= 0 {
                         offer(LAGGING + cost(acked), acked);
                     }
