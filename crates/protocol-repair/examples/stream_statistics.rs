@@ -129,6 +129,8 @@ fn segment(
             "behind".to_owned()
         };
         counts.add("sequence", &format!("{kind} {place}"));
+        let table = if side.holes.is_empty() { "whole" } else { "with hole" };
+        counts.add(table, &format!("{kind} {place}"));
         if ahead != 0 {
             let far = (ahead.unsigned_abs()).ilog2();
             counts.add("distance", &format!("{kind} {place}, 2^{far:02}"));
