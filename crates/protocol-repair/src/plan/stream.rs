@@ -44,6 +44,8 @@ pub(super) const PASSES: f32 = 7.1;
 const LAGGING: f32 = 2.0;
 /// Holes that are remembered.
 const HOLES: usize = 32;
+/// Lost segments that are tried whatever the numbers say.
+const LOST: u32 = 3;
 /// Ends of segments that an acknowledgement is compared with while the stream is laid out.
 const ENDS: usize = 4;
 
@@ -391,6 +393,10 @@ pub(crate) fn lay_out(
             if segment.payload > 0 {
                 // The last bytes again: also what a segment does that has strayed into this stream.
                 place(state.head.wrapping_sub(segment.payload + control));
+                // Behind a hole of a few such segments, if its own number has too many wrong bits.
+                for lost in 1..=LOST {
+                    place(state.head.wrapping_add(lost * segment.payload));
+                }
             }
         });
     }
