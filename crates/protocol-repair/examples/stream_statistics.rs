@@ -29,6 +29,8 @@ struct Side {
     ends: Vec<u32>,
     /// What was left out so far: from and to.
     holes: Vec<(u32, u32)>,
+    /// Whether it acknowledged less than all.
+    lagged: bool,
     /// Whether it has sent a FIN.
     closed: bool,
     acked: Option<u32>,
@@ -172,6 +174,19 @@ fn segment(
             "not an end".to_owned()
         };
         counts.add("ack", &name);
+        // What the other side can have: all before the first hole.
+        let whole = peer.holes.iter().map(|h| h.0).min_by_key(|h| distance(sent, *h));
+        let whole = whole.unwrap_or(sent);
+        if let Some(last) = last.filter(|last| *last != whole) {
+            let before = if side.lagged { "less before" } else { "all before" };
+            let now = match (ack == whole, ack == last) {
+                (true, _) => "all",
+                (_, true) => "as before",
+                _ => "some",
+            };
+            counts.add(before, now);
+        }
+        side.lagged = ack != whole;
         if let Some(hole) = peer.holes.iter().map(|h| h.0).min_by_key(|h| distance(ack, *h)) {
             let name = match (distance(hole, ack), last == Some(ack)) {
                 (1.., _) => "passes it",
