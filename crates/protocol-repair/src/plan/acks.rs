@@ -52,7 +52,9 @@ pub(super) fn decide(
             let Some(placed) = placed.next() else { continue };
             let end = placed.seq.wrapping_add(placed.payload + segment.control());
             if distance(head, placed.seq) < 0 {
-                holes.iter_mut().for_each(|hole| *hole = shrink(*hole, placed.seq, end));
+                for hole in &mut holes {
+                    *hole = shrink(*hole, placed.seq, end);
+                }
                 holes.retain(|(from, to)| from != to);
             } else if placed.head != head && placed.seq != head {
                 holes.push((head, placed.seq));
@@ -71,7 +73,7 @@ pub(super) fn decide(
             // An answer, also a late one, acknowledges the SYN.
             let value = if segment.syn && opens { first.wrapping_add(1) } else { head };
             beam.step(|_, offers| {
-                offers.add(0.0, Some(value), || Acked(Some(value), false), value)
+                offers.add(0.0, Some(value), || Acked(Some(value), false), value);
             });
             continue;
         };
