@@ -7,10 +7,16 @@
 //! cargo run --release -p protocol-repair --example repair_captures -- identity - CAPTURE…
 //! ```
 //! `flip:P` turns each cell into one of its two other states with probability P, `ports:P` does
-//! so in the port columns only; `numbers:P` in sequence and acknowledgement numbers. The
-//! repaired captures go to the folder OUT (`-`: nowhere).
+//! so in the port columns only; `numbers:P` in sequence and acknowledgement numbers. `runs:P` turns
+//! the same share of cells in clusters, `colour:S` adds noise of that standard deviation to the
+//! rendered image. The repaired captures go to the folder OUT (`-`: nowhere).
 #![allow(clippy::print_stdout)]
 
+#[path = "../tests/common/mod.rs"]
+#[allow(dead_code)]
+mod common;
+
+use common::noise::{self, Disturbance};
 use nprint_codec::{
     Cell, Field, Layout, RowPolicy, SoftMatrix, TernaryMatrix, Trace, encode, read_capture, tcp,
     udp, write_capture,
@@ -19,10 +25,11 @@ use protocol_repair::{AddressPlan, Link, Payload, RepairConfig, Timing, check, r
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, out, captures @ ..] = arguments.as_slice() else {
         return Err("usage: repair_captures MODE OUT CAPTURE…".into());
@@ -46,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             continue;
         }
-        let disturbed = disturb(&cells, mode, total as u64);
+        let disturbed = disturb(&cells, mode, total as u64)?;
         let config = RepairConfig {
             timing: if mode == "clean" {
                 Timing::of_trace(&source)
@@ -57,7 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ..RepairConfig::default()
         };
         let start = std::time::Instant::now();
-        let (trace, report) = repair(&SoftMatrix::certain(disturbed), &config)?;
+        let (trace, report) = repair(&disturbed, &config)?;
         let took = start.elapsed();
         let again_cells = encode(&trace, &Layout::reference(), RowPolicy::EveryIpPacket);
         let (again, _) = repair(&SoftMatrix::certain(again_cells.clone()), &config)?;
@@ -99,7 +106,7 @@ fn name(path: &str) -> String {
 fn identity(
     source: &Trace,
     cells: &TernaryMatrix,
-) -> Result<BTreeMap<String, u64>, Box<dyn std::error::Error>> {
+) -> Result<BTreeMap<String, u64>, Box<dyn Error>> {
     let mut out = BTreeMap::new();
     let soft = SoftMatrix::certain(cells.clone());
     let (trace, _) = repair(&soft, &RepairConfig::default())?;
@@ -146,33 +153,43 @@ fn identity(
     Ok(out)
 }
 
-fn disturb(cells: &TernaryMatrix, mode: &str, seed: u64) -> TernaryMatrix {
-    let Some((kind, rate)) = mode.split_once(':') else { return cells.clone() };
-    let rate: f64 = rate.parse().unwrap_or(0.0);
-    let fields: Vec<Field> = match kind {
-        "ports" => {
-            vec![tcp::SOURCE_PORT, tcp::DESTINATION_PORT, udp::SOURCE_PORT, udp::DESTINATION_PORT]
+/// Evidence made from the truth as `mode` says.
+fn disturb(cells: &TernaryMatrix, mode: &str, seed: u64) -> Result<SoftMatrix, Box<dyn Error>> {
+    let (kind, strength) = mode.split_once(':').unwrap_or((mode, "0"));
+    let strength: f64 = strength.parse()?;
+    Ok(match kind {
+        "clean" => SoftMatrix::certain(cells.clone()),
+        "flip" => noise::disturb(cells, Disturbance::Flips(strength), seed),
+        "runs" => noise::disturb(cells, Disturbance::Clusters(strength), seed),
+        "colour" => noise::disturb(cells, Disturbance::Colour(strength), seed),
+        "ports" => SoftMatrix::certain(flip_fields(
+            cells,
+            &[tcp::SOURCE_PORT, tcp::DESTINATION_PORT, udp::SOURCE_PORT, udp::DESTINATION_PORT],
+            strength,
+            seed,
+        )),
+        "numbers" => {
+            SoftMatrix::certain(flip_fields(cells, &[tcp::SEQ, tcp::ACK_NUMBER], strength, seed))
         }
-        "numbers" => vec![tcp::SEQ, tcp::ACK_NUMBER],
-        _ => cells.layout().fields().map(|f| f.0).collect(),
-    };
+        _ => return Err(format!("no such mode: {mode}").into()),
+    })
+}
+
+/// Turns bits of some fields, each with probability `rate`.
+fn flip_fields(cells: &TernaryMatrix, fields: &[Field], rate: f64, seed: u64) -> TernaryMatrix {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut out = cells.clone();
     for row in 0..cells.rows() {
-        for field in &fields {
+        for field in fields {
             let Some(column) = cells.layout().column_of(*field) else { continue };
             for c in column..column + usize::from(field.bits) {
-                let cell = cells.row(row).cell(c);
-                if random.random_bool(rate) && (kind == "flip" || cell != Cell::Vacant) {
-                    let states = match (cell, kind) {
-                        (Cell::Vacant, _) => [Cell::Zero, Cell::One],
-                        (Cell::Zero, "ports" | "numbers") => [Cell::One; 2],
-                        (Cell::One, "ports" | "numbers") => [Cell::Zero; 2],
-                        (Cell::Zero, _) => [Cell::One, Cell::Vacant],
-                        (Cell::One, _) => [Cell::Zero, Cell::Vacant],
-                    };
-                    let other = states[usize::from(random.random_bool(0.5))];
-                    out.row_mut(row).set_cell(c, other);
+                let turned = match cells.row(row).cell(c) {
+                    Cell::Vacant => continue,
+                    Cell::Zero => Cell::One,
+                    Cell::One => Cell::Zero,
+                };
+                if random.random_bool(rate) {
+                    out.row_mut(row).set_cell(c, turned);
                 }
             }
         }

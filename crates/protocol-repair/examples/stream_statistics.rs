@@ -29,6 +29,10 @@ struct Side {
     ends: Vec<u32>,
     /// What was left out so far: from and to.
     holes: Vec<(u32, u32)>,
+    /// Whether it acknowledged less than all.
+    lagged: bool,
+    /// Whether it has sent a FIN.
+    closed: bool,
     acked: Option<u32>,
     scale: Option<u8>,
     stamp: Option<u32>,
@@ -127,6 +131,15 @@ fn segment(
             "behind".to_owned()
         };
         counts.add("sequence", &format!("{kind} {place}"));
+        let table = if side.holes.is_empty() { "whole" } else { "with hole" };
+        counts.add(table, &format!("{kind} {place}"));
+        if ahead != 0 {
+            let far = (ahead.unsigned_abs()).ilog2();
+            counts.add("distance", &format!("{kind} {place}, 2^{far:02}"));
+        }
+        if side.closed {
+            counts.add("after fin", if fin { "fin again" } else { kind });
+        }
         if length > 0
             && let (Some(acked), true) = (peer.acked, ahead < 0)
         {
@@ -161,7 +174,35 @@ fn segment(
             "not an end".to_owned()
         };
         counts.add("ack", &name);
+        // What the other side can have: all before the first hole.
+        let whole = peer.holes.iter().map(|h| h.0).min_by_key(|h| distance(sent, *h));
+        let whole = whole.unwrap_or(sent);
+        if let Some(last) = last.filter(|last| *last != whole) {
+            let before = if side.lagged { "less before" } else { "all before" };
+            let now = match (ack == whole, ack == last) {
+                (true, _) => "all",
+                (_, true) => "as before",
+                _ => "some",
+            };
+            counts.add(before, now);
+        }
+        side.lagged = ack != whole;
+        if let Some(hole) = peer.holes.iter().map(|h| h.0).min_by_key(|h| distance(ack, *h)) {
+            let name = match (distance(hole, ack), last == Some(ack)) {
+                (1.., _) => "passes it",
+                (0, false) => "up to it",
+                (0, true) => "up to it, again",
+                (_, false) => "less",
+                (_, true) => "less, again",
+            };
+            counts.add("open hole", name);
+        }
     }
+    if has_ack {
+        // What was passed was received, whether the capture shows it or not.
+        sides[1 - me].holes.retain(|h| distance(ack, h.1) > 0);
+    }
+    let side = &mut sides[me];
     if has_ack {
         side.acked = Some(side.acked.map_or(ack, |l| if distance(l, ack) > 0 { ack } else { l }));
     }
@@ -182,6 +223,7 @@ fn segment(
     if space > 0 {
         side.sent.push((seq, space));
     }
+    side.closed |= fin;
     side.window = Some(u32::from(u16::from_be_bytes([t[14], t[15]])));
     options(t, syn, side, &peer, counts);
 }

@@ -1,6 +1,6 @@
 //! Where the streams of a connection may begin.
 
-use super::stream::{SILENT, Segment};
+use super::stream::{SILENT, Segment, filled};
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
 use nprint_codec::tcp;
@@ -9,13 +9,19 @@ use rand_chacha::ChaCha8Rng;
 
 /// Rows that say where a stream begins: later ones lie behind more lengths that may be wrong.
 const VOTES: usize = 12;
-/// First numbers that are tried.
-const TRIED: usize = 12;
+/// First numbers that are tried, as many as the search keeps.
+const TRIED: usize = 32;
+/// Votes that are heard together: all, and fewer, which lie behind fewer lengths.
+const HEARD: [usize; 3] = [VOTES, 8, 4];
+/// Of the numbers that rows name, how many are corrected bit by bit.
+const CORRECTED: usize = 4;
+/// Cells of a number that may say nothing.
+const MISSING: u32 = 8;
 
 /// First numbers of one side.
 pub(crate) struct Starts {
-    /// Numbers that the first rows name, and the cheapest of those with single bits turned; none
-    /// is preferred to another. One that is drawn where the evidence has none.
+    /// The likeliest first; none is preferred to another. One that is drawn where the evidence has
+    /// none.
     pub(crate) numbers: Vec<(f32, u32)>,
     /// Whether the evidence has something to say about the numbers, or they are drawn anew in every
     /// row.
@@ -44,11 +50,11 @@ pub(crate) fn starts(
     let mut votes: [Vec<Vote>; 2] = [Vec::new(), Vec::new()];
     for s in segments {
         let (row, side) = (s.row, s.side);
-        if votes[side].len() < VOTES {
+        if votes[side].len() < VOTES && s.seq.missing() <= MISSING {
             let vote = Vote { row, column: seq, reading: s.seq, offset: offsets[side] };
             votes[side].push(vote);
         }
-        if s.ack && votes[1 - side].len() < VOTES {
+        if s.ack && votes[1 - side].len() < VOTES && s.ack_number.missing() <= MISSING {
             let offset = offsets[1 - side];
             votes[1 - side].push(Vote { row, column: ack, reading: s.ack_number, offset });
         }
@@ -66,38 +72,70 @@ pub(crate) fn starts(
 }
 
 fn of_votes(draft: &Draft<'_>, votes: &[Vote], drawn: u32, noise: Noise, trusted: bool) -> Starts {
-    let cost = |base: u32| -> f32 {
+    let cost = |base: u32, heard: usize| -> f32 {
         let of = |v: &Vote| {
             let value = base.wrapping_add(v.offset);
             draft.evidence.cost_of(noise, v.row, v.column, v.reading, value).min(SILENT)
         };
-        votes.iter().map(of).sum()
+        votes.iter().take(heard).map(of).sum()
     };
-    let named: Vec<u32> = votes
-        .iter()
-        .filter(|v| v.reading.is_full())
-        .map(|v| v.reading.value.wrapping_sub(v.offset))
-        .collect();
-    // Of a repaired trace, which is read again, the first number is the one.
-    let considered = if trusted { &named[..named.len().min(1)] } else { &named };
-    let mut tried: Vec<(f32, u32)> = considered.iter().map(|v| (cost(*v), *v)).collect();
-    tried.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    tried.dedup_by_key(|t| t.1);
-    let Some((mut least, mut best)) = tried.first().copied() else {
+    let Some(near) = votes.iter().find(|v| v.reading.is_full()).or(votes.first()) else {
         return Starts { numbers: vec![(0.0, drawn)], told: false };
     };
-    for bit in 0..32 {
-        let turned = best ^ (1 << bit);
-        let cost = if least > 0.0 && !trusted { cost(turned) } else { f32::MAX };
-        if cost < least {
-            (least, best) = (cost, turned);
-            tried.insert(0, (cost, turned));
+    let near = near.reading.value.wrapping_sub(near.offset);
+    let of = |v: &Vote| filled(v.reading, near.wrapping_add(v.offset)).wrapping_sub(v.offset);
+    let named: Vec<u32> = votes.iter().map(of).collect();
+    let mut tried: Vec<u32> = Vec::with_capacity(TRIED);
+    if trusted {
+        // Of a repaired trace, which is read again, the first number is the one.
+        tried.push(named[0]);
+    } else {
+        for heard in HEARD {
+            let ranked = likeliest(&named[..named.len().min(heard)], |base| cost(base, heard));
+            let room = TRIED.div_ceil(HEARD.len());
+            let fresh: Vec<u32> =
+                ranked.into_iter().filter(|n| !tried.contains(n)).take(room).collect();
+            tried.extend(fresh);
         }
     }
-    tried.truncate(TRIED);
+    let best = tried[0];
+    let least = cost(best, VOTES);
     // Numbers drawn anew agree with none but the one that was chosen.
     let others = votes.len().saturating_sub(1) as f32;
     let told = named.iter().filter(|v| **v == best).count() >= 3
         || (votes.len() >= 6 && least < 0.5 * SILENT * others);
-    Starts { numbers: tried.iter().map(|t| (0.0, t.1)).collect(), told }
+    Starts { numbers: tried.into_iter().map(|t| (0.0, t)).collect(), told }
+}
+
+/// The cheapest of some numbers, of these with wrong bits corrected, and of the best with single bits
+/// turned: where every number has wrong bits, none names the right one.
+fn likeliest(named: &[u32], cost: impl Fn(u32) -> f32) -> Vec<u32> {
+    let mut tried: Vec<(f32, u32)> = named.iter().map(|n| (cost(*n), *n)).collect();
+    let rank = |tried: &mut Vec<(f32, u32)>| {
+        tried.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        tried.dedup();
+    };
+    rank(&mut tried);
+    if tried.first().is_some_and(|t| t.0 > 0.0) {
+        let corrected: Vec<_> =
+            tried.iter().take(CORRECTED).map(|t| corrected(*t, &cost)).collect();
+        tried.extend(corrected);
+        rank(&mut tried);
+        let best = tried[0].1;
+        tried.extend((0..32).map(|bit| best ^ (1 << bit)).map(|n| (cost(n), n)));
+        rank(&mut tried);
+    }
+    tried.into_iter().map(|t| t.1).collect()
+}
+
+/// The number with every bit turned that makes it cheaper.
+fn corrected((mut least, mut number): (f32, u32), cost: impl Fn(u32) -> f32) -> (f32, u32) {
+    for bit in 0..32 {
+        let turned = number ^ (1 << bit);
+        let price = cost(turned);
+        if price < least {
+            (least, number) = (price, turned);
+        }
+    }
+    (least, number)
 }

@@ -9,7 +9,7 @@
 //! begins with a SYN has all three steps, as far as the trace goes.
 
 use crate::draft::{Draft, Transport};
-use nprint_codec::{ipv4, ipv6, tcp};
+use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
 /// Nats for a handshake that is refused or never completed, in evidence that is not a clean capture:
 /// 9 of 694 in real captures, as `examples/stream_statistics.rs` counts.
@@ -17,6 +17,18 @@ const UNFINISHED: f32 = 4.35;
 /// Nats of a SYN between ports whose connection is still open: none of 694 in real captures, which
 /// makes one of 694 at most.
 const REOPENED: f32 = 6.5;
+/// Nats of what a side sends after its FIN: a first segment follows 502 of 955, a second one 7 of these,
+/// and then 4 of 7 go on.
+const LAST: f32 = 0.6;
+const LINGERS: f32 = 4.3;
+const GOES_ON: f32 = 0.5;
+/// Nats of a FIN after the side's own: 3 of 500 segments that follow one; and of data there: none.
+const FIN_AGAIN: f32 = 5.1;
+const DATA_AFTER_FIN: f32 = 6.2;
+/// Nats of data in a segment that opens or resets.
+const DATA_AMISS: f32 = 5.0;
+/// Nats of one length among those that data has.
+const SOME_LENGTH: f32 = 7.0;
 /// First bytes of the option area of a segment that opens (MSS) and of any other (two NOPs).
 pub(super) const OPENING_OPTIONS: u32 = 0x0204;
 pub(super) const OTHER_OPTIONS: u32 = 0x0101;
@@ -73,113 +85,118 @@ enum State {
     /// The answer was seen, its SYN was not.
     AnsweredAlone,
     Open,
-    /// The initiator has sent its FIN.
-    ClosingInitiator,
-    /// The responder has sent its FIN.
-    ClosingResponder,
+    /// A side (0 the initiator) has sent its FIN, and behind that nothing, one segment, or more.
+    Closing(usize, After),
     Closed,
     Reset,
 }
 
+/// What a side has sent after its FIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Nothing,
+    One,
+    More,
+}
+
 /// Every state in the order of its number.
-const STATES: [State; 9] = [
+const STATES: [State; 13] = [
     State::Start,
     State::Opening,
     State::Answered,
     State::AnsweredAlone,
     State::Open,
-    State::ClosingInitiator,
-    State::ClosingResponder,
+    State::Closing(0, After::Nothing),
+    State::Closing(0, After::One),
+    State::Closing(0, After::More),
+    State::Closing(1, After::Nothing),
+    State::Closing(1, After::One),
+    State::Closing(1, After::More),
     State::Closed,
     State::Reset,
 ];
 
-/// Where `event` from side `direction` leads, and what the step costs; `None` where it is illegal.
+/// Where `event` from side `direction` leads, what the step costs, and what it costs more with data;
+/// `None` where it is illegal.
 #[allow(clippy::match_same_arms)] // One line a transition, in the order of the states.
 fn step(
     state: State,
     event: Event,
     direction: usize,
-    has_data: bool,
     unfinished: f32,
-) -> Option<(State, f32)> {
-    use State::{
-        Answered, AnsweredAlone, Closed, ClosingInitiator, ClosingResponder, Open, Opening, Reset,
-        Start,
-    };
+) -> Option<(State, f32, f32)> {
+    use State::{Answered, AnsweredAlone, Closed, Closing, Open, Opening, Reset, Start};
     let cost = event.prior();
+    let amiss = if matches!(event, Event::Ack | Event::Fin) { 0.0 } else { DATA_AMISS };
     let next = match (state, event) {
         (Start | Closed | Reset, Event::Syn) if direction == 0 => Opening,
-        (ClosingInitiator | ClosingResponder, Event::Syn) if direction == 0 => {
-            return Some((Opening, cost + 4.0));
+        (Closing(..), Event::Syn) if direction == 0 => {
+            return Some((Opening, cost + 4.0, amiss));
         }
         (Opening, Event::Syn) if direction == 0 => Opening,
         (Opening | Answered, Event::SynAck) if direction == 1 => Answered,
         (Start | AnsweredAlone, Event::SynAck) if direction == 1 => AnsweredAlone,
-        (Answered, Event::Syn) if direction == 0 => return Some((Answered, cost + 3.0)),
+        (Answered, Event::Syn) if direction == 0 => return Some((Answered, cost + 3.0, amiss)),
         // The end of the connection before is not in the trace.
         (Open | AnsweredAlone, Event::Syn) if direction == 0 => {
-            return Some((Opening, cost + REOPENED));
+            return Some((Opening, cost + REOPENED, amiss));
         }
         // The responder repeats its SYN-ACK when the last step of the handshake was lost.
-        (Open, Event::SynAck) if direction == 1 => return Some((Open, cost + 6.0)),
+        (Open, Event::SynAck) if direction == 1 => return Some((Open, cost + 6.0, amiss)),
         (Answered | AnsweredAlone | Start, Event::Ack) if direction == 0 => Open,
-        (Answered | AnsweredAlone | Start, Event::Fin) if direction == 0 => ClosingInitiator,
+        (Answered | AnsweredAlone, Event::Fin) if direction == 0 => {
+            Closing(direction, After::Nothing)
+        }
         (Start, Event::Ack) => Open,
-        (Start, Event::Fin) => ClosingResponder,
         (Open, Event::Ack) => Open,
-        (Open, Event::Fin) if direction == 0 => ClosingInitiator,
-        (Open, Event::Fin) => ClosingResponder,
-        (ClosingInitiator, Event::Ack) => {
-            let late = if direction == 0 && has_data { 2.0 } else { 0.0 };
-            return Some((ClosingInitiator, cost + late));
+        (Start | Open, Event::Fin) => Closing(direction, After::Nothing),
+        (Closing(side, after), Event::Ack) if side == direction => {
+            let (after, more) = match after {
+                After::Nothing => (After::One, LAST),
+                After::One => (After::More, LINGERS),
+                After::More => (After::More, GOES_ON),
+            };
+            return Some((Closing(side, after), cost + more, DATA_AFTER_FIN));
         }
-        (ClosingResponder, Event::Ack) => {
-            let late = if direction == 1 && has_data { 2.0 } else { 0.0 };
-            return Some((ClosingResponder, cost + late));
+        (Closing(..), Event::Ack) => state,
+        (Closing(side, _), Event::Fin) if side == direction => {
+            return Some((state, cost + FIN_AGAIN, 0.0));
         }
-        (ClosingInitiator, Event::Fin) => {
-            if direction == 0 {
-                ClosingInitiator
-            } else {
-                Closed
-            }
-        }
-        (ClosingResponder, Event::Fin) => {
-            if direction == 1 {
-                ClosingResponder
-            } else {
-                Closed
-            }
-        }
-        (Closed, Event::Ack | Event::Fin) => {
-            return Some((Closed, cost + if has_data { 2.0 } else { 0.2 }));
-        }
+        (Closing(..), Event::Fin) => Closed,
+        (Closed, Event::Ack) => return Some((Closed, cost, DATA_AFTER_FIN)),
+        (Closed, Event::Fin) => return Some((Closed, cost + FIN_AGAIN, 0.0)),
         (Opening | Answered, Event::Rst | Event::RstAck) => {
-            return Some((Reset, cost + unfinished));
+            return Some((Reset, cost + unfinished, amiss));
         }
         (
-            Start | AnsweredAlone | Open | ClosingInitiator | ClosingResponder | Closed | Reset,
+            Start | AnsweredAlone | Open | Closing(..) | Closed | Reset,
             Event::Rst | Event::RstAck,
         ) => Reset,
         // Packets that crossed a reset on the way.
-        (Reset, Event::Ack | Event::Fin) => return Some((Reset, cost + 1.0)),
+        (Reset, Event::Ack | Event::Fin) => return Some((Reset, cost + 1.0, amiss)),
         _ => return None,
     };
-    Some((next, cost))
+    Some((next, cost, amiss))
 }
 
-/// Every legal step of a packet: state, event, next state, cost.
-fn legal_steps(
-    direction: usize,
-    has_data: bool,
-    unfinished: f32,
-) -> Vec<(usize, usize, usize, f32)> {
+/// A legal step of a packet.
+struct Step {
+    from: usize,
+    event: usize,
+    to: usize,
+    cost: f32,
+    /// What it costs more with data.
+    amiss: f32,
+}
+
+/// Every legal step of a packet that goes one way.
+fn legal_steps(direction: usize, unfinished: f32) -> Vec<Step> {
     let mut out = Vec::with_capacity(40);
-    for (s, state) in STATES.iter().enumerate() {
-        for (e, event) in Event::ALL.iter().enumerate() {
-            if let Some((to, cost)) = step(*state, *event, direction, has_data, unfinished) {
-                out.push((s, e, to as usize, cost));
+    for (from, state) in STATES.iter().enumerate() {
+        for (event, kind) in Event::ALL.iter().enumerate() {
+            if let Some((to, cost, amiss)) = step(*state, *kind, direction, unfinished) {
+                let to = STATES.iter().position(|s| *s == to).unwrap_or(from);
+                out.push(Step { from, event, to, cost, amiss });
             }
         }
     }
@@ -200,8 +217,7 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
     let noise = draft.noise;
     let trusted = noise.is_clean() && draft.evidence.is_certain();
     let unfinished = if trusted { 0.0 } else { UNFINISHED };
-    let steps = [(0, false), (0, true), (1, false), (1, true)]
-        .map(|(direction, has_data)| legal_steps(direction, has_data, unfinished));
+    let steps = [0, 1].map(|direction| legal_steps(direction, unfinished));
     let options_column =
         draft.evidence.cells().layout().column_of(tcp::OPTIONS).unwrap_or_default();
     let mut best = [f32::MAX; STATES.len()];
@@ -209,25 +225,23 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
     let mut back: Vec<[(u8, u8); STATES.len()]> = Vec::with_capacity(rows.len());
     for row in rows {
         let direction = draft.rows[*row].direction;
-        let has_data = seems_to_carry_data(draft, *row);
+        let data = told_of_data(draft, *row);
         let flags = [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN]
             .map(|f| [0, 1].map(|value| draft.evidence.cost(noise, *row, f, value)));
         let options = [OPENING_OPTIONS, OTHER_OPTIONS]
             .map(|v| draft.evidence.cost_columns(noise, *row, options_column, 16, v).min(SILENT));
         let costs = Event::ALL.map(|event| {
             let bits = flags.iter().zip(event.bits()).map(|(f, v)| f[v as usize]).sum::<f32>();
-            let bits = bits + options[usize::from(!event.opens())];
-            // Neither opening nor reset carries data.
-            let empty = !matches!(event, Event::Ack | Event::Fin);
-            bits + if has_data && empty { 5.0 } else { 0.0 }
+            bits + options[usize::from(!event.opens())]
         });
         let mut next = [f32::MAX; STATES.len()];
         let mut from = [(0, 0); STATES.len()];
-        for (s, e, to, cost) in &steps[2 * direction + usize::from(has_data)] {
-            let total = best[*s] + cost + costs[*e];
-            if total < next[*to] {
-                next[*to] = total;
-                from[*to] = (*s as u8, *e as u8);
+        for step in &steps[direction] {
+            // Data where there should be none, or a length misread.
+            let total = best[step.from] + step.cost + costs[step.event] + step.amiss.min(data);
+            if total < next[step.to] {
+                next[step.to] = total;
+                from[step.to] = (step.from as u8, step.event as u8);
             }
         }
         best = next;
@@ -260,14 +274,24 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
     }
 }
 
-/// Whether the length fields as they stand leave room for data.
-fn seems_to_carry_data(draft: &Draft<'_>, row: usize) -> bool {
-    let read = |field| draft.evidence.read(row, field).value;
-    let total = match draft.rows[row].stack.version {
-        nprint_codec::IpVersion::V4 => {
-            read(ipv4::TOTAL_LENGTH).saturating_sub(4 * read(ipv4::HEADER_LENGTH))
-        }
-        nprint_codec::IpVersion::V6 => read(ipv6::PAYLOAD_LENGTH),
+/// Nats by which the length fields speak for data: what it costs that they leave no room for any, less
+/// what one of the lengths of data costs.
+fn told_of_data(draft: &Draft<'_>, row: usize) -> f32 {
+    let (evidence, noise) = (draft.evidence, draft.noise);
+    let own = evidence.read(row, tcp::DATA_OFFSET).value;
+    let empty = |words: u32| {
+        let length = match draft.rows[row].stack.version {
+            IpVersion::V4 => {
+                let header = evidence.read(row, ipv4::HEADER_LENGTH).value.max(5);
+                let of =
+                    |header| evidence.cost(noise, row, ipv4::TOTAL_LENGTH, 4 * header + 4 * words);
+                of(header).min(of(5))
+            }
+            IpVersion::V6 => evidence.cost(noise, row, ipv6::PAYLOAD_LENGTH, 4 * words),
+        };
+        length + evidence.cost(noise, row, tcp::DATA_OFFSET, words)
     };
-    total > 4 * read(tcp::DATA_OFFSET).max(5)
+    // Without options, with time stamps, and as it reads.
+    let least = [5, 8, own.max(5)].map(empty).into_iter().fold(f32::MAX, f32::min);
+    (least - SOME_LENGTH).max(0.0)
 }

@@ -217,8 +217,7 @@ fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, 
             continue;
         }
         let length: usize = layout.iter().map(|(_, l)| usize::from(*l)).sum();
-        let (missing, excess) = mismatch(&area, length >> 2);
-        let mut cost = prior + noise.bit_cost * (missing + excess) as f32 / 255.0;
+        let mut cost = prior + presence_cost(noise, &area, length >> 2);
         cost += draft.evidence.cost(noise, row, tcp::DATA_OFFSET, 5 + (length >> 2) as u32);
         let mut column = TCP_OPTIONS_COLUMN;
         for (kind, length) in layout {
@@ -238,10 +237,16 @@ fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, 
     best.1.to_vec()
 }
 
-/// Weights of vacant cells in an option area of so many words, and of present cells behind it.
-fn mismatch(area: &[(u32, u32); 11], words: usize) -> (u32, u32) {
-    let words = words.min(10);
-    (area[words].1, area[10].0 - area[words].0)
+/// Nats of an option area of so many words: cells in it that are vacant, and present ones behind it. A
+/// word that a run of wrong cells covers says nothing.
+fn presence_cost(noise: Noise, area: &[(u32, u32); 11], words: usize) -> f32 {
+    let silent = noise.burst_cost + 32.0 * std::f32::consts::LN_2;
+    let of = |(word, pair): (usize, &[(u32, u32)])| {
+        let (present, vacant) = (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1);
+        let wrong = if word < words { vacant } else { present };
+        (noise.bit_cost * wrong as f32 / 255.0).min(silent)
+    };
+    area.windows(2).enumerate().map(of).sum()
 }
 
 /// The bytes of a layout, with the values that the evidence has.
@@ -283,10 +288,9 @@ pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
         }
         let mut best = (f32::MAX, 0);
         for words in 0..=10_usize {
-            let (missing, excess) = mismatch(&area, words);
             let prior = if words == 0 { 0.0 } else { 8.0 };
             let cost = prior
-                + noise.bit_cost * (missing + excess) as f32 / 255.0
+                + presence_cost(noise, &area, words)
                 + evidence.cost(noise, row, ipv4::HEADER_LENGTH, 5 + words as u32);
             if cost < best.0 {
                 best = (cost, words);
