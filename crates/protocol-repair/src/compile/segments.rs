@@ -5,6 +5,7 @@
 //! those of the cheapest stream that all of them together make.
 
 use crate::compile::lengths::headers;
+use crate::compile::payload::fewest_tcp;
 use crate::draft::{Draft, Transport};
 use crate::infer::settle::counts;
 use crate::plan::bases::starts;
@@ -13,6 +14,9 @@ use nprint_codec::tcp;
 
 /// Most nats of a length that the side has not shown before.
 const NEW_LENGTH: f32 = 9.0;
+/// Nats of data shorter than any message of its protocol: 1 of 49,419 segments of those whose messages
+/// are known.
+const SHORT: f32 = 10.8;
 /// Frequent lengths that are told apart by how often they come.
 const FREQUENT: usize = 64;
 
@@ -39,7 +43,8 @@ pub(super) fn agree_with_numbers(draft: &Draft<'_>, lengths: &mut [(u32, u32)]) 
             let segments = segments(draft, &connection, settled);
             let starts = starts(draft, &segments, flow, draft.noise);
             for (side, start) in starts.iter().enumerate().filter(|(_, s)| s.told) {
-                let open = Open::new(draft, &segments, side);
+                let fewest = fewest_tcp(draft.flows[flow].ports[1]) as u32;
+                let open = Open::new(draft, &segments, side, fewest);
                 let noise = Some(draft.noise);
                 let placed = lay_out(draft, &segments, side, &start.numbers, &open, noise);
                 for (segment, placed) in segments.iter().filter(|s| s.side == side).zip(placed) {
@@ -59,6 +64,8 @@ fn fixed(draft: &Draft<'_>, row: usize) -> u32 {
 /// Lengths while they are still to be decided.
 struct Open<'a> {
     draft: &'a Draft<'a>,
+    /// Bytes of the shortest message.
+    fewest: u32,
     /// The side's most frequent lengths, in their order.
     frequent: Vec<Frequent>,
     /// Nats of a length that none has.
@@ -74,7 +81,7 @@ struct Frequent {
 }
 
 impl<'a> Open<'a> {
-    fn new(draft: &'a Draft<'a>, segments: &[Segment], side: usize) -> Self {
+    fn new(draft: &'a Draft<'a>, segments: &[Segment], side: usize, fewest: u32) -> Self {
         let settled: Vec<u32> =
             segments.iter().filter(|s| s.side == side).map(|s| s.payload).collect();
         let mut frequent = counts(&settled);
@@ -85,7 +92,7 @@ impl<'a> Open<'a> {
         let frequent = frequent
             .into_iter()
             .map(|(payload, count)| Frequent { payload, nats: [nats(count), nats(count - 1)] });
-        Self { draft, frequent: frequent.collect(), unseen: nats(0) }
+        Self { draft, fewest, frequent: frequent.collect(), unseen: nats(0) }
     }
 
     /// Nats of what the length field says to `payload` bytes.
@@ -104,7 +111,8 @@ impl Lengths for Open<'_> {
         let nats = known.map_or(self.unseen, |at| {
             self.frequent[at].nats[usize::from(payload == segment.payload)]
         });
-        self.told(segment, payload) + nats
+        let short = if (1..self.fewest).contains(&payload) { SHORT } else { 0.0 };
+        self.told(segment, payload) + nats + short
     }
 
     fn likely(&self, segment: &Segment) -> Vec<u32> {
