@@ -3,11 +3,13 @@
 //!
 //! A trace follows one stretch of a real capture, chosen among those that fit it; longer traces
 //! follow another one after each [`STRETCH`] packets. Its gaps are taken over in their order, as far
-//! as directions and sizes agree, so that bursts and pauses of every scale come with them.
+//! as directions and sizes agree, so that bursts and pauses of every scale come with them. Places that
+//! the alignment repeats or leaves out would shift how long gaps are: their ranks are kept, and become
+//! the gaps of these ranks among the stretch's own of the same context.
 
 use super::align::{align, cost};
 use super::fit::STRETCH;
-use super::step::gap_ns;
+use super::step::{CONTEXTS, Step, gap_ns};
 use super::stretch::Stretch;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +18,8 @@ use rand_chacha::ChaCha8Rng;
 const UNKNOWN_NS: u64 = 1_000_000;
 /// A stretch fits if it costs at most this share of the packets more than the best one.
 const SLACK: f64 = 0.1;
+/// Fewer gaps of a context are no distribution.
+const FEWEST: usize = 4;
 
 /// The gap before each packet of these contexts. Units: nanoseconds.
 pub(super) fn gaps(stretches: &[&Stretch], contexts: &[u8], seed: u64) -> Vec<u64> {
@@ -30,10 +34,33 @@ pub(super) fn gaps(stretches: &[&Stretch], contexts: &[u8], seed: u64) -> Vec<u6
             continue;
         };
         let steps = stretch.steps();
-        let places = align(steps, contexts).into_iter();
-        out.extend(places.map(|p| gap_ns(steps[p].level, random.random_range(0.0..1.0))));
+        let mut levels: Vec<u16> =
+            align(steps, contexts).into_iter().map(|place| steps[place].level).collect();
+        restore(&mut levels, steps, contexts, &mut random);
+        let places = levels.into_iter();
+        out.extend(places.map(|level| gap_ns(level, random.random_range(0.0..1.0))));
     }
     out
+}
+
+/// Gives the levels of each context the distribution that they have in the stretch; their order
+/// stays. Contexts that are too rare in the stretch are left as they are.
+fn restore(levels: &mut [u16], steps: &[Step], contexts: &[u8], random: &mut ChaCha8Rng) {
+    for context in 0..CONTEXTS {
+        let own = steps.iter().filter(|step| usize::from(step.context) == context);
+        let mut own: Vec<u16> = own.map(|step| step.level).collect();
+        if own.len() < FEWEST {
+            continue;
+        }
+        own.sort_unstable();
+        let packets = contexts.iter().enumerate().filter(|(_, c)| usize::from(**c) == context);
+        let mut packets: Vec<usize> = packets.map(|(packet, _)| packet).collect();
+        packets.sort_by_key(|packet| levels[*packet]);
+        for (rank, packet) in packets.iter().enumerate() {
+            let share = (rank as f64 + random.random_range(0.0..1.0)) / packets.len() as f64;
+            levels[*packet] = own[((share * own.len() as f64) as usize).min(own.len() - 1)];
+        }
+    }
 }
 
 /// The stretches whose packets are most like these.

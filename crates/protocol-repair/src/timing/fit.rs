@@ -1,6 +1,6 @@
 //! Which stretches of real captures are kept.
 
-use super::step::Step;
+use super::step::{CONTEXTS, LEVELS, Step};
 use super::stretch::Stretch;
 use std::collections::BTreeMap;
 
@@ -10,11 +10,14 @@ pub(super) const STRETCH: usize = 1023;
 /// Most stretches that a model keeps: 330 kB.
 const MOST: usize = 160;
 
+/// Bins of a distribution of gaps.
+const BINS: usize = 32;
+
 /// A capture's gaps and labels.
 pub(super) type Observed<'a> = (Vec<Step>, &'a [String]);
 
 /// Keeps at most [`MOST`] stretches, shared out evenly among the captures' kinds (those of the same
-/// labels), equally far apart in the order in which the captures are given; each with its labels.
+/// labels), the most [representative] of each; each with its labels.
 pub(super) fn fit<'a>(captures: &[Observed<'a>]) -> Vec<(Stretch, &'a [String])> {
     let mut kinds: BTreeMap<&[String], Vec<Stretch>> = BTreeMap::new();
     for (steps, labels) in captures {
@@ -28,8 +31,8 @@ pub(super) fn fit<'a>(captures: &[Observed<'a>]) -> Vec<(Stretch, &'a [String])>
     let shares = shares(&found);
     let mut out = Vec::new();
     for ((labels, stretches), share) in kinds.into_iter().zip(shares) {
-        let kept = (0..share).map(|i| (i * stretches.len()).div_euclid(share));
-        out.extend(kept.map(|index| (stretches[index].clone(), labels)));
+        let kept = representative(&stretches, share);
+        out.extend(kept.into_iter().map(|index| (stretches[index].clone(), labels)));
     }
     out
 }
@@ -46,6 +49,50 @@ fn shares(found: &[usize]) -> Vec<usize> {
         }
     }
     shares
+}
+
+/// Which stretches are kept of these: one after the other, that which brings the gaps of all that are
+/// kept nearest to those of all that there are. In order.
+///
+/// The distance is Wasserstein-1 within each context: between distribution functions, summed.
+fn representative(stretches: &[Stretch], count: usize) -> Vec<usize> {
+    let own: Vec<Vec<f64>> = stretches.iter().map(distribution).collect();
+    let mut all = vec![0.0; CONTEXTS * BINS];
+    own.iter().for_each(|own| add(&mut all, own));
+    all.iter_mut().for_each(|all| *all /= stretches.len().max(1) as f64);
+    let mut sum = vec![0.0; CONTEXTS * BINS];
+    let mut left: Vec<usize> = (0..stretches.len()).collect();
+    for size in 1..=count.min(left.len()) {
+        let apart = |index: usize| -> f64 {
+            let sums = sum.iter().zip(&own[index]).map(|(sum, own)| (sum + own) / size as f64);
+            sums.zip(&all).map(|(mean, all)| (mean - all).abs()).sum()
+        };
+        let nearest = left.iter().enumerate().map(|(at, index)| (apart(*index), at));
+        let Some((_, at)) = nearest.min_by(|a, b| a.0.total_cmp(&b.0)) else { break };
+        add(&mut sum, &own[left.remove(at)]);
+    }
+    (0..stretches.len()).filter(|index| left.binary_search(index).is_err()).collect()
+}
+
+/// For each context, how many gaps are in a bin or a lower one, as shares of the stretch.
+fn distribution(stretch: &Stretch) -> Vec<f64> {
+    let mut out = vec![0.0; CONTEXTS * BINS];
+    for step in stretch.steps() {
+        let bin = (usize::from(step.level) * BINS).div_euclid(LEVELS);
+        out[usize::from(step.context) * BINS + bin] += 1.0 / stretch.steps().len() as f64;
+    }
+    for bins in out.chunks_mut(BINS) {
+        let mut sum = 0.0;
+        for bin in bins {
+            sum += *bin;
+            *bin = sum;
+        }
+    }
+    out
+}
+
+fn add(to: &mut [f64], more: &[f64]) {
+    to.iter_mut().zip(more).for_each(|(to, more)| *to += more);
 }
 
 #[cfg(test)]
@@ -67,6 +114,20 @@ mod tests {
         let kept = fit(&[(capture, &[])]);
         assert_eq!(kept.len(), MOST);
         assert!(kept.iter().all(|(stretch, _)| stretch.steps().len() == STRETCH));
-        assert!(kept[MOST - 1].0.steps()[0].level > 295);
+        assert!(kept[0].0.steps()[0].level < 30);
+        assert!(kept[MOST - 1].0.steps()[0].level > 270);
+    }
+
+    #[test]
+    fn what_is_kept_represents_all() {
+        // Four in ten are slow, one in ten is slower still: so are those that are kept.
+        let level = |index: usize| [100, 101, 300, 99, 302, 100, 301, 98, 299, 500][index % 10];
+        let stretches: Vec<Stretch> = (0..100)
+            .filter_map(|i| Stretch::new(&[Step { context: 5, level: level(i) }; 20]))
+            .collect();
+        let kept = representative(&stretches, 10);
+        let slow = |least: u16| kept.iter().filter(|index| level(**index) >= least).count();
+        assert_eq!((kept.len(), slow(200), slow(400)), (10, 5, 1));
+        assert_eq!(representative(&stretches[..3], 9), [0, 1, 2]);
     }
 }
