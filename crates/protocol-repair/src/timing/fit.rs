@@ -58,8 +58,12 @@ fn shares(found: &[usize]) -> Vec<usize> {
 fn representative(stretches: &[Stretch], count: usize) -> Vec<usize> {
     let own: Vec<Vec<f64>> = stretches.iter().map(distribution).collect();
     let mut all = vec![0.0; CONTEXTS * BINS];
-    own.iter().for_each(|own| add(&mut all, own));
-    all.iter_mut().for_each(|all| *all /= stretches.len().max(1) as f64);
+    for own in &own {
+        add(&mut all, own);
+    }
+    for all in &mut all {
+        *all /= stretches.len().max(1) as f64;
+    }
     let mut sum = vec![0.0; CONTEXTS * BINS];
     let mut left: Vec<usize> = (0..stretches.len()).collect();
     for size in 1..=count.min(left.len()) {
