@@ -23,7 +23,7 @@ const PASSES: usize = 8;
 /// # Errors
 /// [`Error::Layout`] unless the matrix has the reference layout; [`Error::SourceLength`] where
 /// addresses, payload or times are to be kept from a source of another length;
-/// [`Error::Subnet`], [`Error::StartTime`] and [`Error::TimingShape`] for settings that cannot
+/// [`Error::Subnet`] and [`Error::StartTime`] for settings that cannot
 /// be met.
 ///
 /// # Example
