@@ -1,16 +1,28 @@
-//! How far drawn gaps are from real ones, beside the distance between two halves of the real ones.
+//! How far drawn gaps are from real ones, beside how far real ones are from each other.
 //!
 //! ```text
 //! cargo run --release -p protocol-repair --example timing_quality -- SPLITS CAPTURE…
+//! cargo run --release -p protocol-repair --example timing_quality -- SPLITS CAPTURE… -- HELD_OUT…
 //! ```
-//! Captures of one class (the part of the name before `-a-`, with the service where that is
-//! `none`) are split into halves A and B by seed. A model is fitted on A and gives times to the
-//! packets of B. Printed for each class: Wasserstein-1 between `log10` of the gaps in seconds, drawn
-//! to B and A to B, and the mean over lags 1 to 20 of the difference between the mean
-//! autocorrelations of these logarithms; means over the splits.
+//! Captures are told apart by class: the part of the name before `-a-`, with the service where that is
+//! `none`. Of each, the first 1024 IP packets are used.
+//!
+//! - Without HELD_OUT, each class is split into halves A and B by seed. A model is fitted on A and gives
+//!   times to the packets of B. The floor is how far A's gaps are from B's.
+//! - With HELD_OUT, B is the class's held-out captures, and the model is fitted on all the others,
+//!   labelled by class, as the crate's own is. The floor is how far as many of the class's other
+//!   captures, chosen by seed, are from B. A second table is of the same model without the label.
+//!
+//! Printed for each class, with means over the splits: Wasserstein-1 between `log10` of the gaps in
+//! seconds; the same within each context (direction kept or changed; no payload or three sizes), weighted by its share
+//! of B; and the mean over lags 1 to 20 of the difference between the mean autocorrelations of these
+//! logarithms.
 #![allow(clippy::print_stdout)]
 
-use nprint_codec::{Layout, RowPolicy, SoftMatrix, TernaryMatrix, Trace, encode, read_capture};
+use nprint_codec::{
+    IpVersion, Layout, RowPolicy, SoftMatrix, TernaryMatrix, Trace, TransportKind, dissect, encode,
+    read_capture,
+};
 use protocol_repair::{RepairConfig, Timing, TimingModel, repair};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -22,40 +34,90 @@ use std::path::Path;
 const ROWS: usize = 1024;
 const LAGS: usize = 20;
 
+/// Distances: Wasserstein-1, the same within contexts, autocorrelation.
+type Distances = [f64; 3];
+
 struct Capture {
     trace: Trace,
     soft: SoftMatrix,
-    gaps: Vec<f64>,
+    gaps: Gaps,
+}
+
+/// `log10` of the gaps in seconds, and the contexts of their packets.
+#[derive(Clone)]
+struct Gaps {
+    logarithms: Vec<f64>,
+    contexts: Vec<usize>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [splits, captures @ ..] = arguments.as_slice() else {
-        return Err("usage: timing_quality SPLITS CAPTURE…".into());
+        return Err("usage: timing_quality SPLITS CAPTURE… [-- HELD_OUT…]".into());
     };
     let splits: u64 = splits.parse()?;
-    let mut classes: BTreeMap<String, Vec<Capture>> = BTreeMap::new();
-    for path in captures {
+    let mut sets = captures.split(|argument| argument == "--");
+    let classes = load_all(sets.next().unwrap_or_default())?;
+    if let Some(held_out) = sets.next() {
+        let held_out = load_all(held_out)?;
+        let model = fit(&classes);
+        println!("Label given:\n");
+        table(splits, &held_out, |class, b, seed| {
+            beside(&classes[class], b, &model, Some(class), seed)
+        })?;
+        println!("\nNo label given:\n");
+        table(splits, &held_out, |class, b, seed| beside(&classes[class], b, &model, None, seed))
+    } else {
+        table(splits, &classes, |_, captures, seed| halves(captures, seed))
+    }
+}
+
+fn table(
+    splits: u64,
+    classes: &Classes,
+    of: impl Fn(&str, &[Capture], u64) -> Result<[Distances; 2], Box<dyn std::error::Error>>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    println!(
+        "| class | captures | W1 drawn | floor | ratio | W1 in context | floor | ratio | ACF drawn | floor | ratio |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    for (class, captures) in classes {
+        let mut sums = [[0.0; 3]; 2];
+        for seed in 0..splits {
+            let found = of(class, captures, seed)?;
+            sums.as_flattened_mut().iter_mut().zip(found.as_flattened()).for_each(|(s, f)| *s += f);
+        }
+        let [drawn, floor] = sums.map(|sums| sums.map(|sum| sum / splits as f64));
+        let parts =
+            drawn.iter().zip(floor).map(|(d, f)| format!(" {d:.3} | {f:.3} | {:.2} |", d / f));
+        println!("| {class} | {} |{}", captures.len(), parts.collect::<String>());
+    }
+    Ok(())
+}
+
+type Classes = BTreeMap<String, Vec<Capture>>;
+
+fn load_all(paths: &[String]) -> Result<Classes, Box<dyn std::error::Error>> {
+    let mut classes = Classes::new();
+    for path in paths {
         let name = Path::new(path).file_stem().unwrap_or_default().to_string_lossy();
         classes.entry(class(&name)).or_default().push(load(path)?);
     }
-    println!("| class | captures | W1 drawn | W1 floor | ratio | ACF drawn | ACF floor | ratio |");
-    println!("|---|---|---|---|---|---|---|---|");
-    for (class, captures) in &classes {
-        let mut sums = [0.0; 4];
-        for seed in 0..splits {
-            let found = split(captures, seed)?;
-            sums.iter_mut().zip(found).for_each(|(sum, own)| *sum += own);
-        }
-        let [w1, w1_floor, acf, acf_floor] = sums.map(|s| s / splits as f64);
-        println!(
-            "| {class} | {} | {w1:.3} | {w1_floor:.3} | {:.2} | {acf:.4} | {acf_floor:.4} | {:.2} |",
-            captures.len(),
-            w1 / w1_floor,
-            acf / acf_floor
-        );
-    }
-    Ok(())
+    Ok(classes)
+}
+
+/// A model of all classes, each a label.
+fn fit(classes: &Classes) -> TimingModel {
+    let label = |(class, captures): (&String, &'_ Vec<Capture>)| {
+        captures
+            .iter()
+            .map(|c| c.trace.clone())
+            .zip(std::iter::repeat([class.clone()]))
+            .collect::<Vec<_>>()
+    };
+    let labelled: Vec<(Trace, [String; 1])> = classes.iter().flat_map(label).collect();
+    let views: Vec<(&Trace, &[String])> = labelled.iter().map(|(t, l)| (t, &l[..])).collect();
+    TimingModel::fit_labelled(&views)
 }
 
 /// Tunnel of a video capture, service of the others.
@@ -77,37 +139,89 @@ fn load(path: &str) -> Result<Capture, Box<dyn std::error::Error>> {
     Ok(Capture { gaps: gaps(&trace), trace, soft: SoftMatrix::certain(cells) })
 }
 
-/// `log10` of the gaps in seconds, at least a microsecond.
-fn gaps(trace: &Trace) -> Vec<f64> {
-    let times: Vec<i64> = trace.iter().map(|p| p.time_ns).collect();
-    times.windows(2).map(|w| ((w[1] - w[0]) as f64 * 1e-9).max(1e-6).log10()).collect()
+/// The gaps, a microsecond at least, and each packet's context: whether the sender is another one,
+/// and without payload or by size.
+fn gaps(trace: &Trace) -> Gaps {
+    let mut out = Gaps { logarithms: Vec::new(), contexts: Vec::new() };
+    let mut last: Option<(i64, &[u8])> = None;
+    for packet in trace.iter() {
+        let Some(d) = dissect(trace.link_type(), packet.bytes) else { continue };
+        let sender = if d.version == IpVersion::V4 { &d.ip[12..16] } else { &d.ip[8..24] };
+        if let Some((time_ns, before)) = last {
+            let bytes = packet.original_length - d.link.len() as u32;
+            let payload = d.payload_length > 0 || d.kind == TransportKind::LaterFragment;
+            let size = 1 + [256, 1000].iter().filter(|end| bytes > **end).count();
+            let gap_s = (packet.time_ns - time_ns) as f64 * 1e-9;
+            out.logarithms.push(gap_s.max(1e-6).log10());
+            out.contexts.push(4 * usize::from(sender != before) + if payload { size } else { 0 });
+        }
+        last = Some((packet.time_ns, sender));
+    }
+    out
 }
 
-/// Distances drawn and floor: Wasserstein-1, then autocorrelation.
-fn split(captures: &[Capture], seed: u64) -> Result<[f64; 4], Box<dyn std::error::Error>> {
+/// Distances from one half: drawn for it, and the other half.
+fn halves(captures: &[Capture], seed: u64) -> Result<[Distances; 2], Box<dyn std::error::Error>> {
     let mut order: Vec<&Capture> = captures.iter().collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let (a, b) = order.split_at(order.len().div_ceil(2));
     let model = TimingModel::fit(&a.iter().map(|c| c.trace.clone()).collect::<Vec<_>>());
+    distances(a, b, &model, None, seed)
+}
+
+/// Distances from held-out captures: drawn for them, and as many others.
+fn beside(
+    others: &[Capture],
+    b: &[Capture],
+    model: &TimingModel,
+    label: Option<&str>,
+    seed: u64,
+) -> Result<[Distances; 2], Box<dyn std::error::Error>> {
+    let mut a: Vec<&Capture> = others.iter().collect();
+    a.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    a.truncate(b.len());
+    distances(&a, &b.iter().collect::<Vec<_>>(), model, label, seed)
+}
+
+/// Distances from B: drawn for it, and of A.
+fn distances(
+    a: &[&Capture],
+    b: &[&Capture],
+    model: &TimingModel,
+    label: Option<&str>,
+    seed: u64,
+) -> Result<[Distances; 2], Box<dyn std::error::Error>> {
     let mut drawn = Vec::new();
     for (index, capture) in b.iter().enumerate() {
-        let timing = Timing::Model { model: model.clone(), label: None };
+        let timing = Timing::Model { model: model.clone(), label: label.map(str::to_owned) };
         let config =
             RepairConfig { timing, seed: seed << 16 | index as u64, ..RepairConfig::default() };
-        drawn.push(gaps(&repair(&capture.soft, &config)?.0));
+        let own = gaps(&repair(&capture.soft, &config)?.0);
+        drawn.push(Gaps { logarithms: own.logarithms, ..capture.gaps.clone() });
     }
     let of = |set: &[&Capture]| set.iter().map(|c| c.gaps.clone()).collect::<Vec<_>>();
     let (a, b) = (of(a), of(b));
-    let apart = |x: &[Vec<f64>], y: &[Vec<f64>]| {
-        let (x, y) = (mean_autocorrelation(x), mean_autocorrelation(y));
-        x.iter().zip(y).map(|(x, y)| (x - y).abs()).sum::<f64>() / LAGS as f64
+    Ok([apart(&drawn, &b), apart(&a, &b)])
+}
+
+fn apart(x: &[Gaps], b: &[Gaps]) -> Distances {
+    let all = |set: &[Gaps], context: Option<usize>| -> Vec<f64> {
+        let pairs = set.iter().flat_map(|g| g.logarithms.iter().zip(&g.contexts));
+        pairs.filter(|(_, c)| context.is_none_or(|own| own == **c)).map(|(l, _)| *l).collect()
     };
-    Ok([
-        wasserstein(&drawn.concat(), &b.concat()),
-        wasserstein(&a.concat(), &b.concat()),
-        apart(&drawn, &b),
-        apart(&a, &b),
-    ])
+    let whole = all(b, None);
+    let within = (0..8).map(|context| {
+        let (x, b) = (all(x, Some(context)), all(b, Some(context)));
+        let share = b.len() as f64 / whole.len() as f64;
+        if x.is_empty() || b.is_empty() { 0.0 } else { share * wasserstein(&x, &b) }
+    });
+    let curve = |set: &[Gaps]| mean_autocorrelation(set.iter().map(|g| &g.logarithms));
+    let lags = curve(x).into_iter().zip(curve(b));
+    [
+        wasserstein(&all(x, None), &whole),
+        within.sum(),
+        lags.map(|(x, b)| (x - b).abs()).sum::<f64>() / LAGS as f64,
+    ]
 }
 
 /// Area between the quantile functions.
@@ -123,7 +237,7 @@ fn wasserstein(a: &[f64], b: &[f64]) -> f64 {
     (0..POINTS).map(|i| (at(&a, i) - at(&b, i)).abs()).sum::<f64>() / POINTS as f64
 }
 
-fn mean_autocorrelation(set: &[Vec<f64>]) -> Vec<f64> {
+fn mean_autocorrelation<'a>(set: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
     let one = |values: &Vec<f64>| -> Vec<f64> {
         let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
         let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
@@ -135,6 +249,6 @@ fn mean_autocorrelation(set: &[Vec<f64>]) -> Vec<f64> {
             })
             .collect()
     };
-    let all: Vec<Vec<f64>> = set.iter().map(one).collect();
+    let all: Vec<Vec<f64>> = set.map(one).collect();
     (0..LAGS).map(|lag| all.iter().map(|c| c[lag]).sum::<f64>() / all.len() as f64).collect()
 }

@@ -65,17 +65,29 @@ pub enum Error {
         /// Bits that are needed.
         needed: u8,
     },
-    /// A timing model's numbers cannot be sampled from.
-    #[error("timing model {label:?}: {count} {what}, expected {expected}")]
-    TimingShape {
-        /// Label of the model, empty for the fallback.
+    /// A timing model's label has nothing to sample from.
+    #[error("timing model {label:?}: no stretches")]
+    TimingEmpty {
+        /// Label of the model.
         label: String,
-        /// Which table.
-        what: &'static str,
-        /// Found length.
-        count: usize,
-        /// Expected length.
-        expected: usize,
+    },
+    /// A timing model's label has a stretch that is not there.
+    #[error("timing model {label:?}: no stretch {index} of {stretches}")]
+    TimingIndex {
+        /// Label of the model.
+        label: String,
+        /// Which stretch.
+        index: usize,
+        /// How many there are.
+        stretches: usize,
+    },
+    /// A timing model's file is of another version; `fit_timing` writes the expected one.
+    #[error("timing model: version {found}, expected {expected}")]
+    TimingVersion {
+        /// Version of the file.
+        found: u32,
+        /// Version that is read.
+        expected: u32,
     },
     /// A timing model's file is not JSON of the expected form.
     #[error("timing model: {0}")]

@@ -22,4 +22,4 @@ pub use profile::{Profile, profile};
 pub use repair::{repair, repair_windows};
 pub use report::{DERIVED_FIELDS, FieldChange, RepairReport, RuleChange};
 pub use rules::Stage;
-pub use timing::{GapModel, TimingModel};
+pub use timing::TimingModel;

@@ -1,79 +1,78 @@
-//! Gaps for the packets of a trace: the order of gaps of a real capture, with the sizes that
-//! belong to the trace's own packets.
+//! Gaps for the packets of a trace: those of a real capture whose packets come in the same order of
+//! directions and sizes.
 //!
-//! A trace follows one real capture. There, every gap has a rank among the gaps of packets with
-//! the same context. The ranks are taken over in their order, which carries bursts and pauses; each
-//! becomes the gap that has this rank among those of the packet's own context. So gaps depend on
-//! direction and size as they do in the capture, and on each other over any distance.
+//! A trace follows one stretch of a real capture, chosen among those that fit it; longer traces
+//! follow another one after each [`STRETCH`] packets. Its gaps are taken over in their order, as far
+//! as directions and sizes agree, so that bursts and pauses of every scale come with them. Places that
+//! the alignment repeats or leaves out would shift how long gaps are: their ranks are kept, and become
+//! the gaps of these ranks among the stretch's own of the same context.
 
-use super::sessions::GapModel;
+use super::align::{align, cost};
+use super::fit::STRETCH;
 use super::step::{CONTEXTS, Step, gap_ns};
+use super::stretch::Stretch;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Fewer gaps of a context say little of its ranks: those of all captures are taken.
-const FEWEST: usize = 4;
-/// Gap where the model has none.
+/// Gap where the model has none. Units: nanoseconds.
 const UNKNOWN_NS: u64 = 1_000_000;
+/// A stretch fits if it costs at most this share of the packets more than the best one.
+const SLACK: f64 = 0.1;
+/// Fewer gaps of a context are no distribution.
+const FEWEST: usize = 4;
 
-/// Draws gaps, one packet after the other.
-pub(super) struct Gaps {
-    random: ChaCha8Rng,
-    /// Ranks of the followed capture's gaps in their order: shares of those that are shorter.
-    ranks: Vec<f64>,
-    /// Levels of each context, the shortest first.
-    levels: [Vec<u16>; CONTEXTS],
-    /// Where in the ranks the next gap is.
-    at: usize,
-}
-
-impl Gaps {
-    pub(super) fn new(model: &GapModel, seed: u64) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
+/// The gap before each packet of these contexts. Units: nanoseconds.
+pub(super) fn gaps(stretches: &[&Stretch], contexts: &[u8], seed: u64) -> Vec<u64> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut out = Vec::with_capacity(contexts.len());
+    for (part, contexts) in contexts.chunks(STRETCH).enumerate() {
+        let fitting = fitting(stretches, contexts);
         // Traces of consecutive seeds follow different captures.
-        let followed = (seed % model.sessions.len().max(1) as u64) as usize;
-        let session = model.sessions.get(followed).map_or(&[][..], Vec::as_slice);
-        let own = sorted(session.iter());
-        let ranks: Vec<f64> = session
-            .iter()
-            .map(|step| {
-                let levels = &own[usize::from(step.context)];
-                let shorter = levels.partition_point(|level| *level < step.level);
-                let equal = levels.partition_point(|level| *level <= step.level) - shorter;
-                (shorter as f64 + equal as f64 * random.random_range(0.0..1.0))
-                    / levels.len() as f64
-            })
-            .collect();
-        let at = random.random_range(0..ranks.len().max(1));
-        let mut levels = own;
-        if levels.iter().any(|l| l.len() < FEWEST) {
-            let all = sorted(model.sessions.iter().flatten());
-            for (own, all) in levels.iter_mut().zip(all).filter(|(own, _)| own.len() < FEWEST) {
-                *own = all;
-            }
-        }
-        Self { random, ranks, levels, at }
+        let turn = seed.wrapping_add(part as u64) % fitting.len().max(1) as u64;
+        let Some(stretch) = fitting.get(turn as usize) else {
+            out.extend(contexts.iter().map(|_| UNKNOWN_NS));
+            continue;
+        };
+        let steps = stretch.steps();
+        let mut levels: Vec<u16> =
+            align(steps, contexts).into_iter().map(|place| steps[place].level).collect();
+        restore(&mut levels, steps, contexts, &mut random);
+        let places = levels.into_iter();
+        out.extend(places.map(|level| gap_ns(level, random.random_range(0.0..1.0))));
     }
+    out
+}
 
-    /// The gap before a packet. Units: nanoseconds.
-    pub(super) fn next(&mut self, context: u8) -> u64 {
-        let levels = &self.levels[usize::from(context).min(CONTEXTS - 1)];
-        let Some(rank) = self.ranks.get(self.at) else { return UNKNOWN_NS };
-        self.at = (self.at + 1) % self.ranks.len();
-        let Some(last) = levels.len().checked_sub(1) else { return UNKNOWN_NS };
-        let level = levels[((rank * levels.len() as f64) as usize).min(last)];
-        gap_ns(level, self.random.random_range(0.0..1.0))
+/// Gives the levels of each context the distribution that they have in the stretch; their order
+/// stays. Contexts that are too rare in the stretch are left as they are.
+fn restore(levels: &mut [u16], steps: &[Step], contexts: &[u8], random: &mut ChaCha8Rng) {
+    for context in 0..CONTEXTS {
+        let own = steps.iter().filter(|step| usize::from(step.context) == context);
+        let mut own: Vec<u16> = own.map(|step| step.level).collect();
+        if own.len() < FEWEST {
+            continue;
+        }
+        own.sort_unstable();
+        let packets = contexts.iter().enumerate().filter(|(_, c)| usize::from(**c) == context);
+        let mut packets: Vec<usize> = packets.map(|(packet, _)| packet).collect();
+        packets.sort_by_key(|packet| levels[*packet]);
+        for (rank, packet) in packets.iter().enumerate() {
+            let share = (rank as f64 + random.random_range(0.0..1.0)) / packets.len() as f64;
+            levels[*packet] = own[((share * own.len() as f64) as usize).min(own.len() - 1)];
+        }
     }
 }
 
-/// The levels of each context in order.
-fn sorted<'a>(steps: impl Iterator<Item = &'a Step>) -> [Vec<u16>; CONTEXTS] {
-    let mut levels = <[Vec<u16>; CONTEXTS]>::default();
-    for step in steps {
-        levels[usize::from(step.context)].push(step.level);
+/// The stretches whose packets are most like these.
+fn fitting<'a>(stretches: &[&'a Stretch], contexts: &[u8]) -> Vec<&'a Stretch> {
+    let slack = (SLACK * contexts.len() as f64) as usize;
+    let mut limit = usize::MAX;
+    let mut costs: Vec<(&Stretch, usize)> = Vec::new();
+    for stretch in stretches {
+        if let Some(cost) = cost(stretch.steps(), contexts, limit) {
+            limit = limit.min(cost + slack);
+            costs.push((stretch, cost));
+        }
     }
-    for levels in &mut levels {
-        levels.sort_unstable();
-    }
-    levels
+    costs.into_iter().filter(|(_, cost)| *cost <= limit).map(|(stretch, _)| stretch).collect()
 }

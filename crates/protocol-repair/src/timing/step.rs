@@ -1,28 +1,31 @@
 //! What the gap before a packet depends on, and gaps as they are stored.
 
-use nprint_codec::{IpVersion, Trace, dissect};
+use nprint_codec::{IpVersion, Trace, TransportKind, dissect};
 
-/// Direction kept or changed × three packet sizes.
-pub(super) const CONTEXTS: usize = 6;
-/// Upper ends of the size classes but the last: IP packets. Units: bytes.
-const SIZE_ENDS: [u32; 2] = [128, 1000];
+/// Direction kept or changed × four kinds of packet: no payload, and three sizes.
+pub(super) const CONTEXTS: usize = 8;
+/// Upper ends of the sizes but the largest: IP packets with payload. An acknowledgement inside a tunnel
+/// is of the smallest, in every tunnel. Units: bytes.
+const SIZE_ENDS: [u32; 2] = [256, 1000];
 /// Levels of a gap, equally far apart in its logarithm.
-pub(super) const LEVELS: usize = 682;
+pub(super) const LEVELS: usize = 512;
 /// Shortest and longest gap that is stored. Units: `log10` of nanoseconds.
 const LOG_RANGE: (f64, f64) = (3.0, 11.5);
 
 /// A packet's context and the gap before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
+    /// `0..CONTEXTS`.
     pub(super) context: u8,
     /// `0..LEVELS`.
     pub(super) level: u16,
 }
 
-/// Context of a packet of so many bytes, in the direction of the one before or not.
-pub(super) fn context(changed: bool, size_bytes: u32) -> u8 {
-    let size = SIZE_ENDS.iter().filter(|end| size_bytes > **end).count() as u8;
-    3 * u8::from(changed) + size
+/// Context of an IP packet of so many bytes, some of them payload or none, in the direction of the
+/// packet before or not.
+pub(super) fn context(changed: bool, has_payload: bool, size_bytes: u32) -> u8 {
+    let size = 1 + SIZE_ENDS.iter().filter(|end| size_bytes > **end).count() as u8;
+    4 * u8::from(changed) + if has_payload { size } else { 0 }
 }
 
 pub(super) fn level_of(gap_ns: u64) -> u16 {
@@ -50,9 +53,10 @@ pub(super) fn observe(trace: &Trace) -> Vec<Step> {
         };
         let source = source.unwrap_or_default();
         if let Some((time_ns, from)) = last {
+            let has_payload = d.payload_length > 0 || d.kind == TransportKind::LaterFragment;
             let size_bytes = packet.original_length.saturating_sub(d.link.len() as u32);
             out.push(Step {
-                context: context(from != source, size_bytes),
+                context: context(from != source, has_payload, size_bytes),
                 level: level_of((packet.time_ns - time_ns).max(0) as u64),
             });
         }
@@ -66,12 +70,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_are_two_hundredths_of_their_gap_apart() {
+    fn levels_are_four_hundredths_of_their_gap_apart() {
         for gap in [1_000, 1_234, 56_789, 3_000_000, 40_000_000_000_u64] {
             let level = level_of(gap);
             assert!(gap_ns(level, 0.0) <= gap + 1 && gap <= gap_ns(level, 1.0) + 1, "{gap}");
-            assert!(gap_ns(level, 1.0) as f64 / (gap_ns(level, 0.0) as f64) < 1.03);
+            assert!(gap_ns(level, 1.0) as f64 / (gap_ns(level, 0.0) as f64) < 1.04);
         }
-        assert_eq!((level_of(0), level_of(u64::MAX)), (0, 681));
+        assert_eq!((level_of(0), level_of(u64::MAX)), (0, 511));
     }
 }

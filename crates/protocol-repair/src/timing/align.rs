@@ -1,0 +1,163 @@
+//! Which place of a stretch each packet of a trace takes.
+//!
+//! The trace is read as a course through the stretch: from a packet to the next the place moves on
+//! by one. A packet whose context is not its place's costs 1, and so does a jump to another place.
+//! The course of the least cost is found among the places within half a [`BAND`] of the packet's
+//! own number; the stretch begins again behind its end.
+//!
+//! # Representation
+//! A jump costs 1, so no place is worth following that costs over 1 more than the best: the costs
+//! are one word, whose bits are the places that the best courses lead to, and a packet is two
+//! operations on it. A table of costs (the tests' twin) gives the same.
+
+use super::step::{CONTEXTS, Step};
+
+/// Places that a packet can take; bit `BAND / 2` is the place of the packet's own number.
+const BAND: usize = 64;
+const MIDDLE: usize = BAND >> 1;
+
+/// The band as it moves along a stretch.
+struct Band<'a> {
+    steps: &'a [Step],
+    /// For each context: places in the band that have it.
+    having: [u64; CONTEXTS],
+    /// Next place that comes into the band.
+    next: usize,
+}
+
+impl<'a> Band<'a> {
+    /// The band of the first packet. `steps` has at least one.
+    fn new(steps: &'a [Step]) -> Self {
+        let next = (steps.len() - MIDDLE % steps.len()) % steps.len();
+        let mut band = Self { steps, having: [0; CONTEXTS], next };
+        (0..BAND).for_each(|_| band.advance());
+        band
+    }
+
+    /// To the next packet.
+    fn advance(&mut self) {
+        for having in &mut self.having {
+            *having >>= 1;
+        }
+        self.having[usize::from(self.steps[self.next].context)] |= 1 << (BAND - 1);
+        self.next += 1;
+        if self.next == self.steps.len() {
+            self.next = 0;
+        }
+    }
+}
+
+/// For each packet the places that the courses of least cost to it lead to, and whether that cost
+/// is one more than at the packet before.
+fn courses(steps: &[Step], contexts: &[u8]) -> impl Iterator<Item = (u64, bool)> {
+    let mut band = Band::new(steps);
+    let mut places = u64::MAX;
+    contexts.iter().map(move |context| {
+        let having = band.having[usize::from(*context)];
+        band.advance();
+        let fits = places & having != 0;
+        places = if fits { places & having } else { places | having };
+        (places, !fits)
+    })
+}
+
+/// Least cost of a course of packets of these contexts, or nothing where it is over `limit`.
+pub(super) fn cost(steps: &[Step], contexts: &[u8], limit: usize) -> Option<usize> {
+    let mut cost = 0;
+    for (_, more) in courses(steps, contexts) {
+        cost += usize::from(more);
+        if cost > limit {
+            return None;
+        }
+    }
+    Some(cost)
+}
+
+/// The place of each packet on a course of least cost; where there are several, jumps lead back to
+/// the packet's own number.
+pub(super) fn align(steps: &[Step], contexts: &[u8]) -> Vec<usize> {
+    let courses: Vec<u64> = courses(steps, contexts).map(|(places, _)| places).collect();
+    let mut bit = BAND;
+    let mut out: Vec<usize> = Vec::with_capacity(courses.len());
+    for (packet, places) in courses.iter().enumerate().rev() {
+        if bit == BAND || places >> bit & 1 == 0 {
+            bit = nearest_to_middle(*places);
+        }
+        out.push((packet + bit + MIDDLE * (steps.len() - 1)) % steps.len());
+    }
+    out.reverse();
+    out
+}
+
+/// The bit that is set nearest to the middle, the later of two. At least one is set.
+fn nearest_to_middle(places: u64) -> usize {
+    let after = (places >> MIDDLE).trailing_zeros() as usize;
+    let before = (places << MIDDLE).leading_zeros() as usize + 1;
+    if after <= before { MIDDLE + after } else { MIDDLE - before }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn steps(contexts: &[u8]) -> Vec<Step> {
+        contexts.iter().map(|context| Step { context: *context, level: 0 }).collect()
+    }
+
+    /// Least cost by a table: of each place after each packet.
+    fn cost_by_table(stretch: &[u8], contexts: &[u8]) -> usize {
+        let mut costs = vec![0; BAND];
+        for (packet, context) in contexts.iter().enumerate() {
+            let jump = costs.iter().min().expect("places") + 1;
+            for (bit, cost) in costs.iter_mut().enumerate() {
+                let place = (packet + bit + MIDDLE * stretch.len() - MIDDLE) % stretch.len();
+                let from = if packet == 0 { 0 } else { jump.min(*cost) };
+                *cost = from + usize::from(stretch[place] != *context);
+            }
+        }
+        costs.into_iter().min().expect("places")
+    }
+
+    /// Cost of the course through these places.
+    fn cost_of(stretch: &[u8], contexts: &[u8], places: &[usize]) -> usize {
+        let misfits = places.iter().zip(contexts).filter(|(p, c)| stretch[**p] != **c).count();
+        let jumps = places.windows(2).filter(|w| (w[0] + 1) % stretch.len() != w[1]).count();
+        misfits + jumps
+    }
+
+    proptest! {
+        #[test]
+        fn a_course_costs_what_the_table_says(
+            stretch in prop::collection::vec(0..8_u8, 1..300),
+            contexts in prop::collection::vec(0..8_u8, 0..300),
+            kinds in 2..9_u8,
+        ) {
+            let few = |all: Vec<u8>| all.into_iter().map(|c| c % kinds).collect::<Vec<_>>();
+            let (stretch, contexts) = (few(stretch), few(contexts));
+            let steps = steps(&stretch);
+            let least = cost_by_table(&stretch, &contexts);
+            prop_assert_eq!(cost(&steps, &contexts, usize::MAX), Some(least));
+            prop_assert_eq!(cost(&steps, &contexts, least), Some(least));
+            if least > 0 {
+                prop_assert_eq!(cost(&steps, &contexts, least - 1), None);
+            }
+            let places = align(&steps, &contexts);
+            prop_assert_eq!(places.len(), contexts.len());
+            // In a stretch that is shorter than the band, a jump may lead to where it came from.
+            let own = cost_of(&stretch, &contexts, &places);
+            prop_assert!(own == least || stretch.len() < BAND && own < least);
+        }
+    }
+
+    #[test]
+    fn a_stretch_is_followed_by_its_own_contexts() {
+        let contexts: Vec<u8> = (0..500).map(|i: u32| (i * i % 7 % 6) as u8).collect();
+        assert_eq!(align(&steps(&contexts), &contexts), (0..500).collect::<Vec<_>>());
+        // Ten packets that the stretch does not have: it is followed behind them again.
+        let late = [&contexts[..200], &[5; 10], &contexts[200..]].concat();
+        let places = align(&steps(&contexts), &late);
+        assert_eq!(places[..190], (0..190).collect::<Vec<_>>());
+        assert_eq!(places[300..510], (290..500).collect::<Vec<_>>());
+    }
+}
