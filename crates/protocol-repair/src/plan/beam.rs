@@ -1,9 +1,9 @@
 //! Search over sequences of choices that keeps only the cheapest few states.
 
 /// States that are kept after a step.
-const WIDTH: usize = 32;
+const WIDTH: usize = 24;
 /// States this much dearer than the cheapest are given up. Units: nats.
-const MARGIN: f32 = 60.0;
+const MARGIN: f32 = 45.0;
 
 /// What later steps depend on.
 pub(super) trait State: Clone {
