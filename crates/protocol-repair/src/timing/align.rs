@@ -10,51 +10,21 @@
 //! are one word, whose bits are the places that the best courses lead to, and a packet is two
 //! operations on it. A table of costs (the tests' twin) gives the same.
 
-use super::step::{CONTEXTS, Step};
+use super::stretch::Stretch;
 
 /// Places that a packet can take; bit `BAND / 2` is the place of the packet's own number.
 const BAND: usize = 64;
 const MIDDLE: usize = BAND >> 1;
 
-/// The band as it moves along a stretch.
-struct Band<'a> {
-    steps: &'a [Step],
-    /// For each context: places in the band that have it.
-    having: [u64; CONTEXTS],
-    /// Next place that comes into the band.
-    next: usize,
-}
-
-impl<'a> Band<'a> {
-    /// The band of the first packet. `steps` has at least one.
-    fn new(steps: &'a [Step]) -> Self {
-        let next = (steps.len() - MIDDLE % steps.len()) % steps.len();
-        let mut band = Self { steps, having: [0; CONTEXTS], next };
-        (0..BAND).for_each(|_| band.advance());
-        band
-    }
-
-    /// To the next packet.
-    fn advance(&mut self) {
-        for having in &mut self.having {
-            *having >>= 1;
-        }
-        self.having[usize::from(self.steps[self.next].context)] |= 1 << (BAND - 1);
-        self.next += 1;
-        if self.next == self.steps.len() {
-            self.next = 0;
-        }
-    }
-}
-
 /// For each packet the places that the courses of least cost to it lead to, and whether that cost
 /// is one more than at the packet before.
-fn courses(steps: &[Step], contexts: &[u8]) -> impl Iterator<Item = (u64, bool)> {
-    let mut band = Band::new(steps);
+fn courses(stretch: &Stretch, contexts: &[u8]) -> impl Iterator<Item = (u64, bool)> {
+    let length = stretch.steps().len();
+    let mut first = (length - MIDDLE % length) % length;
     let mut places = u64::MAX;
     contexts.iter().map(move |context| {
-        let having = band.having[usize::from(*context)];
-        band.advance();
+        let having = stretch.having(*context, first);
+        first = if first + 1 == length { 0 } else { first + 1 };
         let fits = places & having != 0;
         places = if fits { places & having } else { places | having };
         (places, !fits)
@@ -62,9 +32,9 @@ fn courses(steps: &[Step], contexts: &[u8]) -> impl Iterator<Item = (u64, bool)>
 }
 
 /// Least cost of a course of packets of these contexts, or nothing where it is over `limit`.
-pub(super) fn cost(steps: &[Step], contexts: &[u8], limit: usize) -> Option<usize> {
+pub(super) fn cost(stretch: &Stretch, contexts: &[u8], limit: usize) -> Option<usize> {
     let mut cost = 0;
-    for (_, more) in courses(steps, contexts) {
+    for (_, more) in courses(stretch, contexts) {
         cost += usize::from(more);
         if cost > limit {
             return None;
@@ -75,15 +45,16 @@ pub(super) fn cost(steps: &[Step], contexts: &[u8], limit: usize) -> Option<usiz
 
 /// The place of each packet on a course of least cost; where there are several, jumps lead back to
 /// the packet's own number.
-pub(super) fn align(steps: &[Step], contexts: &[u8]) -> Vec<usize> {
-    let courses: Vec<u64> = courses(steps, contexts).map(|(places, _)| places).collect();
+pub(super) fn align(stretch: &Stretch, contexts: &[u8]) -> Vec<usize> {
+    let length = stretch.steps().len();
+    let courses: Vec<u64> = courses(stretch, contexts).map(|(places, _)| places).collect();
     let mut bit = BAND;
     let mut out: Vec<usize> = Vec::with_capacity(courses.len());
     for (packet, places) in courses.iter().enumerate().rev() {
         if bit == BAND || places >> bit & 1 == 0 {
             bit = nearest_to_middle(*places);
         }
-        out.push((packet + bit + MIDDLE * (steps.len() - 1)) % steps.len());
+        out.push((packet + bit + MIDDLE * (length - 1)) % length);
     }
     out.reverse();
     out
@@ -98,11 +69,13 @@ fn nearest_to_middle(places: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::step::Step;
     use super::*;
     use proptest::prelude::*;
 
-    fn steps(contexts: &[u8]) -> Vec<Step> {
-        contexts.iter().map(|context| Step { context: *context, level: 0 }).collect()
+    fn steps(contexts: &[u8]) -> Stretch {
+        let steps = contexts.iter().map(|context| Step { context: *context, level: 0 });
+        Stretch::new(steps.collect()).expect("at least one")
     }
 
     /// Least cost by a table: of each place after each packet.

@@ -35,7 +35,7 @@ pub(super) fn gaps(stretches: &[&Stretch], contexts: &[u8], seed: u64) -> Vec<u6
         };
         let steps = stretch.steps();
         let mut levels: Vec<u16> =
-            align(steps, contexts).into_iter().map(|place| steps[place].level).collect();
+            align(stretch, contexts).into_iter().map(|place| steps[place].level).collect();
         restore(&mut levels, steps, contexts, &mut random);
         let places = levels.into_iter();
         out.extend(places.map(|level| gap_ns(level, random.random_range(0.0..1.0))));
@@ -69,7 +69,7 @@ fn fitting<'a>(stretches: &[&'a Stretch], contexts: &[u8]) -> Vec<&'a Stretch> {
     let mut limit = usize::MAX;
     let mut costs: Vec<(&Stretch, usize)> = Vec::new();
     for stretch in stretches {
-        if let Some(cost) = cost(stretch.steps(), contexts, limit) {
+        if let Some(cost) = cost(stretch, contexts, limit) {
             limit = limit.min(cost + slack);
             costs.push((stretch, cost));
         }

@@ -24,7 +24,7 @@ pub(super) fn fit<'a>(captures: &[Observed<'a>]) -> Vec<(Stretch, &'a [String])>
         let parts = steps.chunks(STRETCH).enumerate();
         // An unfinished last part is not worth its place.
         let whole = parts.filter(|(index, part)| *index == 0 || part.len() == STRETCH);
-        let stretches = whole.filter_map(|(_, part)| Stretch::new(part));
+        let stretches = whole.filter_map(|(_, part)| Stretch::new(part.to_vec()));
         kinds.entry(labels).or_default().extend(stretches);
     }
     let found: Vec<usize> = kinds.values().map(Vec::len).collect();
@@ -127,7 +127,7 @@ mod tests {
         // Four in ten are slow, one in ten is slower still: so are those that are kept.
         let level = |index: usize| [100, 101, 300, 99, 302, 100, 301, 98, 299, 500][index % 10];
         let stretches: Vec<Stretch> = (0..100)
-            .filter_map(|i| Stretch::new(&[Step { context: 5, level: level(i) }; 20]))
+            .filter_map(|i| Stretch::new(vec![Step { context: 5, level: level(i) }; 20]))
             .collect();
         let kept = representative(&stretches, 10);
         let slow = |least: u16| kept.iter().filter(|index| level(**index) >= least).count();
