@@ -93,7 +93,7 @@ fn most_likely(
     client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);
     for _ in 0..ROUNDS {
         let before = roles.of_row.clone();
-        split::split(&mut conversations, ends, &mut roles.of_row);
+        split::split(&mut conversations, ends, &mut roles);
         secede::secede(&mut conversations, ends, &mut roles.of_row, &evidence);
         roles.refine(&conversations);
         client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);

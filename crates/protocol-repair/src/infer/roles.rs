@@ -24,6 +24,14 @@ const TWO_COPIES: f32 = 0.7;
 /// Rows on each side in which they are looked for.
 const REACH: usize = 8;
 
+/// Rows of a role below which none is strange.
+const FEWEST: usize = 8;
+/// Rows of a role that each other one is compared with.
+const SAMPLE: usize = 32;
+/// Numbers are far from each other that differ in more of their known high bits than this share:
+/// those of two connections differ in half of them.
+const FAR: (u32, u32) = (11, 32);
+
 /// Which role each row has, as twice the conversation plus the direction: 0 from the first port
 /// to the second.
 pub(super) struct Roles<'a> {
@@ -126,6 +134,38 @@ impl<'a> Roles<'a> {
         let moving =
             moving.into_iter().map(|f| Moving { bits: f.bits, readings: read(f) }).collect();
         Self { ends, evidence, repeated, moving, of_row }
+    }
+
+    /// Which rows have sequence and acknowledgement numbers far from those of most rows of their role,
+    /// as rows of another connection have. `number` is that of the conversations.
+    pub(super) fn strange(&self, number: usize) -> Vec<bool> {
+        let mut strange = vec![false; self.ends.len()];
+        let [.., seq, ack] = self.moving.as_slice() else { return strange };
+        if [seq, ack].iter().any(|moving| moving.bits != 16) {
+            return strange;
+        }
+        let mut members = vec![Vec::new(); 2 * number];
+        for (row, role) in self.of_row.iter().enumerate() {
+            members[*role].push(row);
+        }
+        let pair = |row: usize| {
+            let [seq, ack] = [seq, ack].map(|moving| moving.readings[row]);
+            (seq.value << 16 | ack.value, seq.known << 16 | ack.known)
+        };
+        for rows in members.iter().filter(|rows| rows.len() >= FEWEST) {
+            let step = rows.len().div_ceil(SAMPLE);
+            let sample: Vec<(u32, u32)> = rows.iter().step_by(step).map(|row| pair(*row)).collect();
+            for row in rows {
+                let (value, known) = pair(*row);
+                let far = |other: &&(u32, u32)| {
+                    let both = known & other.1;
+                    let wrong = ((value ^ other.0) & both).count_ones();
+                    wrong * FAR.1 > both.count_ones() * FAR.0 && both.count_ones() >= 16
+                };
+                strange[*row] = 2 * sample.iter().filter(far).count() > sample.len();
+            }
+        }
+        strange
     }
 
     /// Gives every row the role that is most likely with the roles of all others as they are.
