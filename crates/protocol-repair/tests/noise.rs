@@ -6,7 +6,8 @@ mod common;
 
 use common::noise::{Disturbance, disturb};
 use common::score::{GROUPS, Judged, score, sides};
-use common::{captures, cells_of};
+use common::{captures, cells_of, flip};
+use nprint_codec::{Header, Layout, SoftMatrix, TernaryMatrix, tcp};
 use protocol_repair::{RepairConfig, check, repair};
 
 /// Share of packets, in percent, whose fields of a group are right after repair of every capture of
@@ -106,4 +107,42 @@ fn colour_noise_of_seventy() {
             ("ack", 90.0),
         ],
     );
+}
+
+/// A download in which every twelfth segment of the later ones is of another connection, whose client has
+/// a port with one bit otherwise.
+fn one_inside_another() -> TernaryMatrix {
+    let mut cells = TernaryMatrix::new(Layout::reference());
+    let (mut seq, mut inner) = (0x1234_5678_u32, 0xb00c_0000_u32);
+    for index in 0..240_u16 {
+        let is_inner = index >= 120 && index % 12 == 0;
+        let (seq, ack, port) = if is_inner {
+            (&mut inner, 0x7e57_0001_u32, 44_234_u16)
+        } else {
+            (&mut seq, 0x0bad_cafe, 44_226)
+        };
+        let mut ip = vec![0x45, 0, 0x05, 0xdc, 0, 0, 0x40, 0, 57, 6, 0, 0];
+        ip[4..6].copy_from_slice(&(0x2000 + index).to_be_bytes());
+        let numbers = [443_u32 << 16 | u32::from(port), *seq, ack, 0x5010_01f5, 0];
+        let transport: Vec<u8> = numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
+        let mut row = cells.push_vacant();
+        row.set_header(Header::Ipv4, &ip);
+        row.set_header(Header::Tcp, &transport);
+        *seq = seq.wrapping_add(1_460);
+    }
+    cells
+}
+
+#[test]
+fn a_short_connection_is_found_inside_another_one() {
+    let truth = one_inside_another();
+    for seed in 0..8 {
+        let soft = SoftMatrix::certain(flip(&truth, 0.05, seed));
+        let (made, _) = repair(&soft, &RepairConfig::default()).expect("the reference layout");
+        let cells = cells_of(&made);
+        let wrong = truth.iter().zip(cells.iter()).filter(|(truth, row)| {
+            truth.get(tcp::DESTINATION_PORT) != row.get(tcp::DESTINATION_PORT)
+        });
+        assert!(wrong.count() <= 1, "seed {seed}");
+    }
 }
