@@ -27,7 +27,7 @@ pub(super) fn split(conversations: &mut Conversations, ends: &[Ends], roles: &mu
         let conversation = role >> 1;
         rows[conversation] += 1;
         let (known, wrong) = contradicted(ends, *role, conversations.all[conversation].ports);
-        for counts in &mut counts[conversation][..1 + usize::from(*strange)] {
+        for counts in &mut counts[conversation][..=usize::from(*strange)] {
             for (bit, (all, against)) in counts.iter_mut().enumerate() {
                 *all += (known >> bit) & 1;
                 *against += (wrong >> bit) & 1;
