@@ -53,8 +53,8 @@ pub(super) const SOME: [f32; 2] = [4.1, 1.25];
 const AN_END: f32 = 1.4;
 /// The least that a place away from the head costs.
 const ELSEWHERE: [f32; 2] = [HOLE[0], FILLS];
-/// Holes that are remembered.
-const HOLES: usize = 32;
+/// Holes that are remembered. A sender that overruns a queue leaves more than a hundred.
+const HOLES: usize = 256;
 /// Lost segments that are tried whatever the numbers say.
 const LOST: u32 = 3;
 /// Ends of segments that an acknowledgement is compared with while the stream is laid out.
@@ -213,31 +213,11 @@ struct State {
     /// What the other side has acknowledged, and whether that was less than it could.
     acked: u32,
     lagging: bool,
-    /// Its holes; most streams have none, and those that have share them until one changes.
-    holes: Option<Rc<Holes>>,
+    /// Its open holes, the newest first: where each begins and ends. Most streams have none, and those
+    /// that have share them until one changes.
+    holes: Option<Rc<Vec<(u32, u32)>>>,
     /// Ends of the last segments, the newest first.
     ends: [u32; ENDS],
-}
-
-/// Holes of a stream: where each begins and ends, the newest first; empty where it was filled.
-#[derive(Debug, Clone, Default)]
-struct Holes {
-    all: [(u32, u32); HOLES],
-    /// How many of them were ever open.
-    opened: usize,
-}
-
-impl Holes {
-    /// Those that are open.
-    fn open(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.all[..self.opened].iter().copied().filter(|(from, to)| from != to)
-    }
-
-    fn push(&mut self, from: u32, to: u32) {
-        self.opened = HOLES.min(self.opened + 1);
-        self.all[..self.opened].rotate_right(1);
-        self.all[0] = (from, to);
-    }
 }
 
 impl beam::State for State {
@@ -262,7 +242,9 @@ impl State {
         }
         if distance(self.head, end) > 0 {
             if distance(self.head, seq) > 0 {
-                Rc::make_mut(self.holes.get_or_insert_default()).push(self.head, seq);
+                let holes = Rc::make_mut(self.holes.get_or_insert_default());
+                holes.truncate(HOLES - 1);
+                holes.insert(0, (self.head, seq));
             }
             self.head = end;
             self.ends.rotate_right(1);
@@ -278,19 +260,19 @@ impl State {
         Self { acked, lagging, ..self }
     }
 
-    /// Changes open holes; they are copied only where one does change.
+    /// Changes holes; they are copied only where one does change.
     fn change_holes(&mut self, change: impl Fn((u32, u32)) -> (u32, u32)) {
         if self.holes().any(|hole| change(hole) != hole)
             && let Some(holes) = &mut self.holes
         {
             let holes = Rc::make_mut(holes);
-            let open = holes.all[..holes.opened].iter_mut().filter(|hole| hole.0 != hole.1);
-            open.for_each(|hole| *hole = change(*hole));
+            holes.iter_mut().for_each(|hole| *hole = change(*hole));
+            holes.retain(|(from, to)| from != to);
         }
     }
 
     fn holes(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.holes.iter().flat_map(|holes| holes.open())
+        self.holes.iter().flat_map(|holes| holes.iter().copied())
     }
 
     /// Behind the last byte before the first hole: what the other side can acknowledge.
