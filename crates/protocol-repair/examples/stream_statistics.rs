@@ -29,6 +29,8 @@ struct Side {
     ends: Vec<u32>,
     /// What was left out so far: from and to.
     holes: Vec<(u32, u32)>,
+    /// Whether the last data began where a hole begins.
+    filled: bool,
     /// Whether it acknowledged less than all.
     lagged: bool,
     /// Whether it has sent a FIN.
@@ -131,7 +133,11 @@ fn segment(
             "behind".to_owned()
         };
         counts.add("sequence", &format!("{kind} {place}"));
-        let table = if side.holes.is_empty() { "whole" } else { "with hole" };
+        let table = match (side.holes.is_empty(), side.filled) {
+            (true, _) => "whole",
+            (false, false) => "with hole",
+            (false, true) => "after a fill",
+        };
         counts.add(table, &format!("{kind} {place}"));
         if ahead != 0 {
             let far = (ahead.unsigned_abs()).ilog2();
@@ -205,6 +211,9 @@ fn segment(
     let side = &mut sides[me];
     if has_ack {
         side.acked = Some(side.acked.map_or(ack, |l| if distance(l, ack) > 0 { ack } else { l }));
+    }
+    if length > 0 {
+        side.filled = side.holes.iter().any(|h| h.0 == seq);
     }
     let end = seq.wrapping_add(space);
     if let Some(next) = side.next.filter(|n| distance(*n, seq) > 0 && space > 0) {

@@ -2,7 +2,7 @@
 
 use super::beam::{Beam, State};
 use super::stream::{
-    ALL, AS_BEFORE, PASSES, Placed, REACH, SILENT, SOME, Segment, distance, filled, shrink,
+    ALL, AS_BEFORE, PASSES, Placed, REACH, SILENT, SOME, Segment, distance, fill, filled,
 };
 use crate::draft::Draft;
 use crate::evidence::Noise;
@@ -52,10 +52,7 @@ pub(super) fn decide(
             let Some(placed) = placed.next() else { continue };
             let end = placed.seq.wrapping_add(placed.payload + segment.control());
             if distance(head, placed.seq) < 0 {
-                for hole in &mut holes {
-                    *hole = shrink(*hole, placed.seq, end);
-                }
-                holes.retain(|(from, to)| from != to);
+                fill(&mut holes, placed.seq, end);
             } else if placed.head != head && placed.seq != head {
                 holes.push((head, placed.seq));
             }
