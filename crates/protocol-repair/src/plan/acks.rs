@@ -1,8 +1,9 @@
 //! What each segment acknowledges: never less than before, never more than was sent.
 
 use super::beam::{Beam, State};
+use super::course::fill;
 use super::stream::{
-    ALL, AS_BEFORE, PASSES, Placed, REACH, SILENT, SOME, Segment, distance, fill, filled,
+    ALL, AS_BEFORE, PASSES, Placed, REACH, SILENT, SOME, Segment, distance, filled,
 };
 use crate::draft::Draft;
 use crate::evidence::Noise;

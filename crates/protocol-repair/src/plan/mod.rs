@@ -3,6 +3,7 @@
 mod acks;
 pub(crate) mod bases;
 mod beam;
+mod course;
 pub(crate) mod flags;
 pub(crate) mod ids;
 pub(crate) mod numbers;
