@@ -189,7 +189,9 @@ pub(crate) fn lay_out(
                     offer(PASSES + cost(state.head), state.head);
                     let further = state.gaps().filter(|gap| *gap != whole);
                     let next = further.min_by_key(|gap| distance(state.head, *gap));
-                    next.into_iter().for_each(|to| offer(PASSES + cost(to), to));
+                    if let Some(to) = next {
+                        offer(PASSES + cost(to), to);
+                    }
                 }
                 let some = state.ends.map(|end| (SOME[lagging] + AN_END, end));
                 for (price, acked) in some.into_iter().chain([(AS_BEFORE[lagging], state.acked)]) {
