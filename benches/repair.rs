@@ -2,17 +2,18 @@
 //! `cargo bench --bench repair`. Times are the thread's CPU time but for the stages, which have wall clocks.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
+#[path = "../crates/protocol-repair/tests/common/mod.rs"]
+#[allow(dead_code, reason = "the tests take more of it")]
+mod common;
 mod cpu_time;
 
+use common::flip;
 use cpu_time::CpuTime;
-
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nprint_codec::{
     Cell, Layout, RowPolicy, SoftMatrix, TernaryMatrix, encode, read_capture, write_capture_to,
 };
 use protocol_repair::{RepairConfig, Stage, check, profile, repair};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
@@ -56,25 +57,6 @@ fn disturbed(cells: &TernaryMatrix) -> TernaryMatrix {
     out
 }
 
-/// Each cell in one of its other states with this probability.
-fn flipped(cells: &TernaryMatrix, rate: f64) -> TernaryMatrix {
-    let mut random = ChaCha8Rng::seed_from_u64(1);
-    let mut out = cells.clone();
-    for row in 0..cells.rows() {
-        for column in 0..cells.columns() {
-            if random.random_bool(rate) {
-                let states = match cells.row(row).cell(column) {
-                    Cell::Vacant => [Cell::Zero, Cell::One],
-                    Cell::Zero => [Cell::One, Cell::Vacant],
-                    Cell::One => [Cell::Zero, Cell::Vacant],
-                };
-                out.row_mut(row).set_cell(column, states[usize::from(random.random_bool(0.5))]);
-            }
-        }
-    }
-    out
-}
-
 /// Row counts of the long traces, and whether disturbed ones are repaired too. `TORCHLIGHT_BENCH_ROWS`
 /// names one more of both, such as 1048576: too long for every run.
 fn long() -> Vec<(usize, bool)> {
@@ -88,7 +70,7 @@ fn long() -> Vec<(usize, bool)> {
 fn benches(c: &mut Criterion<CpuTime>) {
     let cells = rows(ROWS);
     let noisy = SoftMatrix::certain(disturbed(&cells));
-    let noisier = SoftMatrix::certain(flipped(&cells, 0.05));
+    let noisier = SoftMatrix::certain(flip(&cells, 0.05, 1));
     let clean = SoftMatrix::certain(cells);
     let config = RepairConfig::default();
     let (trace, _) = repair(&clean, &config).expect("the reference layout");
@@ -103,9 +85,8 @@ fn benches(c: &mut Criterion<CpuTime>) {
                 write_capture_to(&mut file, &trace).expect("memory takes it");
             });
         });
-        if name == "flipped5" {
-            continue;
-        }
+    }
+    for (name, soft) in [("clean", &clean), ("flipped", &noisy)] {
         group.bench_function(format!("{name}/{ROWS}"), |b| {
             b.iter(|| repair(black_box(soft), &config).expect("valid"));
         });
@@ -126,7 +107,7 @@ fn benches(c: &mut Criterion<CpuTime>) {
     for (count, disturbed) in long() {
         group.sample_size(10).throughput(Throughput::Elements(count as u64));
         let many = rows(count);
-        let noisy = disturbed.then(|| ("flipped", SoftMatrix::certain(flipped(&many, 0.02))));
+        let noisy = disturbed.then(|| ("flipped", SoftMatrix::certain(flip(&many, 0.02, 1))));
         for (name, soft) in noisy.into_iter().chain([("clean", SoftMatrix::certain(many))]) {
             group.bench_function(format!("{name}/{count}"), |b| {
                 b.iter(|| repair(black_box(&soft), &config).expect("valid"));

@@ -65,16 +65,17 @@ pub(super) fn fill(holes: &mut Vec<(u32, u32)>, seq: u32, end: u32) {
     }
 }
 
-/// A stream as far as a search has come. Two that stand at the same place and are acknowledged as far
-/// are the same: of what led there the cheapest is kept, so that the search has room for others.
+/// A stream as far as a search has come. Two that stand at the same place are the same: of what led
+/// there the cheapest is kept, so that the search has room for others.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     /// Its first number.
     pub(super) first: u32,
     /// Behind the last byte that was sent.
     pub(super) head: u32,
-    /// What the other side has acknowledged, and whether that was less than it could.
+    /// What the other side has acknowledged.
     pub(super) acked: u32,
+    /// Whether that was less than it could.
     pub(super) lagging: bool,
     /// Its open holes, the newest first: where each begins and ends. Most streams have none, and those
     /// that have share them until one changes.
