@@ -7,12 +7,14 @@
 //! turned into one of its other states with probability NOISE.
 #![allow(clippy::print_stdout)]
 
+#[path = "../tests/common/mod.rs"]
+#[allow(dead_code)]
+mod common;
+
 use nprint_codec::{
-    Cell, Layout, RowPolicy, SoftMatrix, TernaryMatrix, encode, read_capture, write_capture_to,
+    Layout, RowPolicy, SoftMatrix, TernaryMatrix, encode, read_capture, write_capture_to,
 };
 use protocol_repair::{RepairConfig, profile, repair};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,19 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for row in sources.iter().cycle().flat_map(TernaryMatrix::iter).take(rows) {
         cells.push_vacant().set_words(row.present_words(), row.value_words());
     }
-    let mut random = ChaCha8Rng::seed_from_u64(1);
-    for row in 0..if noise > 0.0 { rows } else { 0 } {
-        for column in 0..cells.columns() {
-            if random.random_bool(noise) {
-                let states = match cells.row(row).cell(column) {
-                    Cell::Vacant => [Cell::Zero, Cell::One],
-                    Cell::Zero => [Cell::One, Cell::Vacant],
-                    Cell::One => [Cell::Zero, Cell::Vacant],
-                };
-                let other = states[usize::from(random.random_bool(0.5))];
-                cells.row_mut(row).set_cell(column, other);
-            }
-        }
+    if noise > 0.0 {
+        cells = common::flip(&cells, noise, 1);
     }
     let soft = SoftMatrix::certain(cells);
     let config = RepairConfig::default();
