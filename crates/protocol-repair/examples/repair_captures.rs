@@ -9,7 +9,8 @@
 //! `flip:P` turns each cell into one of its two other states with probability P, `ports:P` does
 //! so in the port columns only; `numbers:P` in sequence and acknowledgement numbers. `runs:P` turns
 //! the same share of cells in clusters, `colour:S` adds noise of that standard deviation to the
-//! rendered image. The repaired captures go to the folder OUT (`-`: nowhere).
+//! rendered image. The repaired captures go to the folder OUT (`-`: nowhere). The seed of a capture is its
+//! place among them, from 1; `KIND:STRENGTH:SEED` is that of the first one.
 #![allow(clippy::print_stdout)]
 
 #[path = "../tests/common/mod.rs"]
@@ -36,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut causes: BTreeMap<String, (usize, u64)> = BTreeMap::new();
     let (mut same, mut total) = (0, 0);
-    for capture in captures {
+    let first_seed: u64 = mode.split(':').nth(2).map_or(Ok(1), str::parse)?;
+    for (seed, capture) in (first_seed..).zip(captures) {
         let source = read_capture(capture)?;
         let cells = encode(&source, &Layout::reference(), RowPolicy::EveryIpPacket);
         total += 1;
@@ -53,14 +55,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             continue;
         }
-        let disturbed = disturb(&cells, mode, total as u64)?;
+        let disturbed = disturb(&cells, mode, seed)?;
         let config = RepairConfig {
             timing: if mode == "clean" {
                 Timing::of_trace(&source)
             } else {
                 RepairConfig::default().timing
             },
-            seed: total as u64,
+            seed,
             ..RepairConfig::default()
         };
         let start = std::time::Instant::now();
@@ -155,7 +157,8 @@ fn identity(
 
 /// Evidence made from the truth as `mode` says.
 fn disturb(cells: &TernaryMatrix, mode: &str, seed: u64) -> Result<SoftMatrix, Box<dyn Error>> {
-    let (kind, strength) = mode.split_once(':').unwrap_or((mode, "0"));
+    let mut parts = mode.split(':');
+    let (kind, strength) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("0"));
     let strength: f64 = strength.parse()?;
     Ok(match kind {
         "clean" => SoftMatrix::certain(cells.clone()),

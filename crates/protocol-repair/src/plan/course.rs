@@ -87,10 +87,10 @@ pub(super) struct State {
 }
 
 impl beam::State for State {
-    type Key = u32;
+    type Key = (u32, u32);
 
-    fn key(&self) -> u32 {
-        self.head
+    fn key(&self) -> (u32, u32) {
+        (self.head, self.signature())
     }
 }
 
@@ -144,6 +144,15 @@ impl State {
         {
             change(Rc::make_mut(holes));
         }
+    }
+
+    /// Tells states apart that stand at the same place with different holes.
+    fn signature(&self) -> u32 {
+        self.holes().fold(0, |sum, (from, to)| {
+            sum.wrapping_add(
+                from.wrapping_mul(0x9e37_79b1) ^ to.wrapping_mul(0x85eb_ca6b).rotate_left(13),
+            )
+        })
     }
 
     fn holes(&self) -> impl Iterator<Item = (u32, u32)> {

@@ -8,6 +8,7 @@ pub(crate) mod flags;
 pub(crate) mod ids;
 pub(crate) mod numbers;
 pub(crate) mod options;
+mod reach;
 pub(crate) mod strays;
 pub(crate) mod stream;
 pub(crate) mod windows;

@@ -3,6 +3,7 @@
 
 use super::beam::{Beam, State as _};
 use super::course::{ELSEWHERE, State};
+use super::reach::reach;
 use crate::compile::lengths::headers;
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
@@ -164,6 +165,7 @@ pub(crate) fn lay_out(
 ) -> Vec<Placed> {
     let columns = [tcp::SEQ, tcp::ACK_NUMBER]
         .map(|f| draft.evidence.cells().layout().column_of(f).unwrap_or(0));
+    let reach = reach(draft, segments, side);
     let mut beam = Beam::new(starts.iter().map(|(cost, first)| (*cost, State::at(*first))));
     for (index, segment) in segments.iter().enumerate() {
         if segment.side != side {
@@ -174,8 +176,11 @@ pub(crate) fn lay_out(
             };
             beam.step(|state, offers| {
                 let mut offer = |cost: f32, acked: u32| {
-                    let after = || state.clone().acknowledged(acked);
-                    offers.add(cost, state.head, after, None);
+                    if !offers.within(cost) {
+                        return;
+                    }
+                    let after = state.clone().acknowledged(acked);
+                    offers.add(cost, after.key(), || after, None);
                 };
                 let whole = state.whole();
                 let lagging = usize::from(state.lagging);
@@ -230,7 +235,12 @@ pub(crate) fn lay_out(
                 if !offers.within(least) {
                     return;
                 }
+                let ahead = distance(state.head, seq) > 0;
                 candidates.offer(seq, |payload, price| {
+                    let end = seq.wrapping_add(payload);
+                    if ahead && distance(state.acked, end) > reach as i32 {
+                        return;
+                    }
                     if !offers.within(least + price) {
                         return;
                     }
@@ -242,12 +252,13 @@ pub(crate) fn lay_out(
                     } else {
                         state.head
                     };
-                    let after = || {
-                        let after = state.clone();
-                        if segment.rst { after } else { after.after(seq, space) }
-                    };
+                    if !offers.within(price) {
+                        return;
+                    }
+                    let after = state.clone();
+                    let after = if segment.rst { after } else { after.after(seq, space) };
                     let placed = Placed { seq, payload, head };
-                    offers.add(price, head, after, Some(placed));
+                    offers.add(price, after.key(), || after, Some(placed));
                 });
             };
             place(state.head);

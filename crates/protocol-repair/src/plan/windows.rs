@@ -75,7 +75,7 @@ fn open(draft: &mut Draft<'_>, rows: &[usize]) {
 
 /// Shifts of both sides; `None` where the trace does not show both SYNs. Without the option in both,
 /// neither scales.
-fn shifts(draft: &Draft<'_>, rows: &[usize]) -> Option<[u8; 2]> {
+pub(super) fn shifts(draft: &Draft<'_>, rows: &[usize]) -> Option<[u8; 2]> {
     let of = |side: usize| {
         let opens =
             |r: &&usize| draft.rows[**r].direction == side && draft.value(**r, tcp::SYN) == 1;
