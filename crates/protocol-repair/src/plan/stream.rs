@@ -29,6 +29,10 @@ const AN_END: f32 = 1.4;
 const LOST: u32 = 3;
 /// Later segments of the same side that say where one ends, and answers of the other side.
 const NEXT: usize = 5;
+/// Low bits of a length field: longer packets are not sent.
+const LENGTH_BITS: u32 = 11;
+/// Wrong bits of a number from which on it is another one.
+const UNRELATED: u32 = 6;
 const ANSWERS: usize = 3;
 
 /// How far `to` lies ahead of `from`.
@@ -321,6 +325,8 @@ struct Candidates<'a, L> {
     lengths: &'a L,
     /// The likeliest by themselves, each with its cost.
     likely: Vec<(u32, f32)>,
+    /// Those that one wrong bit of its length field makes what it reads.
+    turned: Vec<(u32, f32)>,
     /// Where later numbers say that it ends.
     ends: Vec<End>,
     /// Numbers that it may begin at, each with the lengths that these ends then make.
@@ -337,10 +343,30 @@ struct Told {
 impl<'a, L: Lengths> Candidates<'a, L> {
     fn of(segments: &'a [Segment], index: usize, lengths: &'a L) -> Self {
         let segment = &segments[index];
-        let likely = lengths.likely(segment);
-        let likely = likely.into_iter().map(|l| (l, lengths.cost(segment, l))).collect();
+        let priced = |length: u32| (length, lengths.cost(segment, length));
+        let likely: Vec<(u32, f32)> = lengths.likely(segment).into_iter().map(priced).collect();
+        let turned = if L::DECIDED {
+            Vec::new()
+        } else {
+            let own = segment.length.value;
+            (0..LENGTH_BITS)
+                .filter_map(|bit| (own ^ (1 << bit)).checked_sub(segment.empty))
+                .filter(|l| *l <= segment.most && likely.iter().all(|(known, _)| known != l))
+                .map(priced)
+                .collect()
+        };
         let ends = told_ends(segments, index);
-        Self { segment, lengths, likely, ends, told: RefCell::default() }
+        Self { segment, lengths, likely, turned, ends, told: RefCell::default() }
+    }
+
+    /// How many bits of the numbers that later ones should have speak against a segment that ends
+    /// there.
+    fn against(&self, end: u32) -> u32 {
+        let wrong = |e: &End| {
+            let number = end.wrapping_add(e.skipped);
+            ((e.reading.value ^ number) & e.reading.known).count_ones().min(UNRELATED)
+        };
+        self.ends.iter().map(wrong).sum()
     }
 
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
@@ -379,6 +405,15 @@ impl<'a, L: Lengths> Candidates<'a, L> {
                     out.push((payload, cost));
                 }
             }
+        }
+        let least = |of: &[(u32, f32)]| -> Option<(u32, (u32, f32))> {
+            let against = of.iter().map(|l| (self.against(first.wrapping_add(l.0)), *l));
+            against.min_by(|a, b| (a.0 as f32 * 3.0 + a.1.1).total_cmp(&(b.0 as f32 * 3.0 + b.1.1)))
+        };
+        if let Some((_, turned)) = least(&self.turned)
+            && !offered.contains(&Some(turned.0))
+        {
+            out.push(turned);
         }
         start..out.len()
     }
