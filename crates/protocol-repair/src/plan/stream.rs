@@ -31,6 +31,8 @@ const LOST: u32 = 3;
 const NEXT: usize = 5;
 /// Low bits of a length field: longer packets are not sent.
 const LENGTH_BITS: u32 = 11;
+/// Lengths one bit away that are tried.
+const TURNED: usize = 2;
 /// Wrong bits of a number from which on it is another one.
 const UNRELATED: u32 = 6;
 const ANSWERS: usize = 3;
@@ -406,15 +408,18 @@ impl<'a, L: Lengths> Candidates<'a, L> {
                 }
             }
         }
-        let least = |of: &[(u32, f32)]| -> Option<(u32, (u32, f32))> {
-            let against = of.iter().map(|l| (self.against(first.wrapping_add(l.0)), *l));
-            against.min_by(|a, b| (a.0 as f32 * 3.0 + a.1.1).total_cmp(&(b.0 as f32 * 3.0 + b.1.1)))
-        };
-        if let Some((_, turned)) = least(&self.turned)
-            && !offered.contains(&Some(turned.0))
-        {
-            out.push(turned);
+        // The likeliest of those one bit away, by what all numbers say together.
+        let mut best = [(f32::MAX, None); TURNED];
+        for turned in self.turned.iter().filter(|(l, _)| !offered.contains(&Some(*l))) {
+            let against = self.against(first.wrapping_add(turned.0)) as f32;
+            let price = turned.1 + against * 3.0;
+            if price < best[TURNED - 1].0 {
+                let at = best.partition_point(|(known, _)| *known <= price);
+                best[at..].rotate_right(1);
+                best[at] = (price, Some(*turned));
+            }
         }
+        out.extend(best.iter().filter_map(|(_, turned)| *turned));
         start..out.len()
     }
 }
