@@ -29,10 +29,8 @@ const AN_END: f32 = 1.4;
 const LOST: u32 = 3;
 /// Later segments of the same side that say where one ends, and answers of the other side.
 const NEXT: usize = 5;
-/// Low bits of a length field: longer packets are not sent.
-const LENGTH_BITS: u32 = 11;
-/// Lengths one bit away that are tried.
-const TURNED: usize = 2;
+/// Lengths that later numbers speak for that are tried.
+const TRIED: usize = 3;
 /// Wrong bits of a number from which on it is another one.
 const UNRELATED: u32 = 6;
 const ANSWERS: usize = 3;
@@ -161,12 +159,12 @@ impl Lengths for Fixed {
 /// Lays out the stream of `side`: one [`Placed`] for each of its segments, in order. `starts` are
 /// numbers that the stream may begin with, each with its cost; `noise` is `None` where the numbers of
 /// the evidence say nothing.
-pub(crate) fn lay_out(
+pub(crate) fn lay_out<L: Lengths>(
     draft: &Draft<'_>,
     segments: &[Segment],
     side: usize,
     starts: &[(f32, u32)],
-    lengths: &impl Lengths,
+    lengths: &L,
     noise: Option<Noise>,
 ) -> Vec<Placed> {
     let columns = [tcp::SEQ, tcp::ACK_NUMBER]
@@ -221,17 +219,26 @@ pub(crate) fn lay_out(
             noise.map_or(0.0, |noise| of(noise).min(SILENT))
         };
         if segment.exact || noise.is_none() {
+            // The last step of a handshake may still be shorter than it was settled.
+            let shorter = [0].into_iter().filter(|l| !L::DECIDED && *l != segment.payload);
+            let open = !segment.syn && !segment.rst;
+            let tried: Vec<(u32, f32)> = std::iter::once(segment.payload)
+                .chain(shorter.filter(|_| open))
+                .map(|l| (l, if L::DECIDED { 0.0 } else { lengths.cost(segment, l) }))
+                .collect();
             beam.step(|state, offers| {
                 let seq = if segment.syn { state.first } else { state.head };
-                let payload = segment.payload;
-                let after = state.clone();
-                let after = if segment.rst { after } else { after.after(seq, payload + control) };
-                let placed = Placed { seq, payload, head: after.head };
-                offers.add(cost(seq), after.key(), || after, Some(placed));
+                for &(payload, price) in &tried {
+                    let after = state.clone();
+                    let after =
+                        if segment.rst { after } else { after.after(seq, payload + control) };
+                    let placed = Placed { seq, payload, head: after.head };
+                    offers.add(cost(seq) + price, after.key(), || after, Some(placed));
+                }
             });
             continue;
         }
-        let candidates = Candidates::of(segments, index, lengths);
+        let candidates = Candidates::of(segments, index, lengths, noise.map_or(0.0, |noise| noise.bit_cost));
         beam.step(|state, offers| {
             let elsewhere = ELSEWHERE[state.open()];
             let mut place = |seq: u32| {
@@ -331,6 +338,8 @@ struct Candidates<'a, L> {
     turned: Vec<(u32, f32)>,
     /// Where later numbers say that it ends.
     ends: Vec<End>,
+    /// Nats of a wrong bit.
+    bit_cost: f32,
     /// Numbers that it may begin at, each with the lengths that these ends then make.
     told: RefCell<Told>,
 }
@@ -343,32 +352,23 @@ struct Told {
 }
 
 impl<'a, L: Lengths> Candidates<'a, L> {
-    fn of(segments: &'a [Segment], index: usize, lengths: &'a L) -> Self {
+    fn of(segments: &'a [Segment], index: usize, lengths: &'a L, bit_cost: f32) -> Self {
         let segment = &segments[index];
         let priced = |length: u32| (length, lengths.cost(segment, length));
         let likely: Vec<(u32, f32)> = lengths.likely(segment).into_iter().map(priced).collect();
-        let turned = if L::DECIDED {
-            Vec::new()
-        } else {
-            let own = segment.length.value;
-            (0..LENGTH_BITS)
-                .filter_map(|bit| (own ^ (1 << bit)).checked_sub(segment.empty))
+        let (mut turned, mut ends) = (Vec::new(), Vec::new());
+        if !L::DECIDED {
+            let own = segment.length.value & low_bits(segment.most + segment.empty);
+            turned = (0..32 - (segment.most + segment.empty).leading_zeros())
+                .map(|bit| own ^ (1 << bit))
+                .chain([own])
+                .filter_map(|total| total.checked_sub(segment.empty))
                 .filter(|l| *l <= segment.most && likely.iter().all(|(known, _)| known != l))
                 .map(priced)
-                .collect()
-        };
-        let ends = told_ends(segments, index);
-        Self { segment, lengths, likely, turned, ends, told: RefCell::default() }
-    }
-
-    /// How many bits of the numbers that later ones should have speak against a segment that ends
-    /// there.
-    fn against(&self, end: u32) -> u32 {
-        let wrong = |e: &End| {
-            let number = end.wrapping_add(e.skipped);
-            ((e.reading.value ^ number) & e.reading.known).count_ones().min(UNRELATED)
-        };
-        self.ends.iter().map(wrong).sum()
+                .collect();
+        }
+        ends.extend(told_ends(segments, index));
+        Self { segment, lengths, likely, turned, ends, bit_cost, told: RefCell::default() }
     }
 
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
@@ -384,42 +384,53 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let range = if let Some((_, range)) = known {
             range.clone()
         } else {
-            let range = self.tell(seq, lengths);
-            numbers.push((seq, range.clone()));
-            range
+            let start = lengths.len();
+            lengths.extend(self.tell(seq));
+            numbers.push((seq, start..lengths.len()));
+            start..lengths.len()
         };
         lengths[range].iter().for_each(|(payload, cost)| offer(*payload, *cost));
     }
 
-    /// Appends the lengths that later numbers make of the segment if it begins at `seq`.
-    fn tell(&self, seq: u32, out: &mut Vec<(u32, f32)>) -> Range<usize> {
-        let start = out.len();
+    /// The lengths that later numbers speak for if the segment begins at `seq`, each with its cost: of
+    /// those that they make and those one wrong bit away from its own, the likeliest.
+    fn tell(&self, seq: u32) -> impl Iterator<Item = (u32, f32)> {
         let first = seq.wrapping_add(self.segment.control());
-        let mut offered = [None; NEXT + ANSWERS];
-        for (place, end) in self.ends.iter().enumerate() {
-            let payload = end.near(first).wrapping_sub(first);
-            let known = offered.contains(&Some(payload))
-                || self.likely.iter().any(|(likely, _)| *likely == payload);
-            offered[place] = Some(payload);
-            if payload <= self.segment.most && !known {
-                let cost = self.lengths.cost(self.segment, payload);
-                if cost < f32::MAX {
-                    out.push((payload, cost));
-                }
+        let mut best = [(f32::MAX, (0, 0.0)); TRIED];
+        let mut consider = |(payload, cost): (u32, f32)| {
+            if cost >= best[TRIED - 1].0 || best.iter().any(|b| b.0 < f32::MAX && b.1.0 == payload) {
+                return;
             }
-        }
-        // The likeliest of those one bit away, by what all numbers say together.
-        let mut best = [(f32::MAX, None); TURNED];
-        for turned in self.turned.iter().filter(|(l, _)| !offered.contains(&Some(*l))) {
-            let against = self.against(first.wrapping_add(turned.0)) as f32;
-            let price = turned.1 + against * 3.0;
-            if price < best[TURNED - 1].0 {
+            let price = cost + self.against(first.wrapping_add(payload)) as f32 * self.bit_cost;
+            if price < best[TRIED - 1].0 {
                 let at = best.partition_point(|(known, _)| *known <= price);
                 best[at..].rotate_right(1);
-                best[at] = (price, Some(*turned));
+                best[at] = (price, (payload, cost));
+            }
+        };
+        let low = low_bits(self.segment.most);
+        for end in &self.ends {
+            // High bits that are wrong would make no packet's length.
+            let payload = end.near(first).wrapping_sub(first) & low;
+            if payload <= self.segment.most && self.likely.iter().all(|(l, _)| *l != payload) {
+                consider((payload, self.lengths.cost(self.segment, payload)));
             }
         }
-        out.extend(best.iter().filter_map(|(_, turned)| *turned));
-        start..out.len()
+        self.turned.iter().copied().for_each(consider);
+        best.into_iter().filter(|b| b.0 < f32::MAX).map(|b| b.1)
     }
+
+    /// How many bits of the numbers that later ones should be speak against a segment that ends there.
+    fn against(&self, end: u32) -> u32 {
+        let wrong = |e: &End| {
+            let number = end.wrapping_add(e.skipped);
+            ((e.reading.value ^ number) & e.reading.known).count_ones().min(UNRELATED)
+        };
+        self.ends.iter().map(wrong).sum()
+    }
+}
+
+/// The bits that a number up to `most` has.
+fn low_bits(most: u32) -> u32 {
+    u32::MAX.checked_shr(most.leading_zeros()).unwrap_or(0)
 }
