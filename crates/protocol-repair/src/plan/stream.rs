@@ -31,6 +31,8 @@ const LOST: u32 = 3;
 const NEXT: usize = 5;
 /// Lengths that later numbers speak for that are tried.
 const TRIED: usize = 3;
+/// Wrong bits of a number that still says where a segment ends.
+const FEW: u32 = 3;
 /// Wrong bits of a number from which on it is another one.
 const UNRELATED: u32 = 6;
 const ANSWERS: usize = 3;
@@ -310,6 +312,12 @@ impl End {
     fn near(self, number: u32) -> u32 {
         filled(self.reading, number.wrapping_add(self.skipped)).wrapping_sub(self.skipped)
     }
+
+    /// Wrong bits of the number if the segment ends at `end`.
+    fn wrong(self, end: u32) -> u32 {
+        let number = end.wrapping_add(self.skipped);
+        ((self.reading.value ^ number) & self.reading.known).count_ones()
+    }
 }
 
 /// Where later numbers say that a segment ends: those of the next segments of its side, if what lies
@@ -412,7 +420,10 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         for end in &self.ends {
             // High bits that are wrong would make no packet's length.
             let payload = end.near(first).wrapping_sub(first) & low;
-            if payload <= self.segment.most && self.likely.iter().all(|(l, _)| *l != payload) {
+            if payload <= self.segment.most
+                && end.wrong(first.wrapping_add(payload)) <= FEW
+                && self.likely.iter().all(|(l, _)| *l != payload)
+            {
                 consider((payload, self.lengths.cost(self.segment, payload)));
             }
         }
@@ -422,11 +433,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
 
     /// How many bits of the numbers that later ones should be speak against a segment that ends there.
     fn against(&self, end: u32) -> u32 {
-        let wrong = |e: &End| {
-            let number = end.wrapping_add(e.skipped);
-            ((e.reading.value ^ number) & e.reading.known).count_ones().min(UNRELATED)
-        };
-        self.ends.iter().map(wrong).sum()
+        self.ends.iter().map(|told| told.wrong(end).min(UNRELATED)).sum()
     }
 }
 
