@@ -30,6 +30,8 @@ pub(super) struct Beam<S: State, C> {
 /// What may follow a state.
 struct Next<C> {
     cost: f32,
+    /// The cost with what is foreseen.
+    rank: f32,
     /// The place of its state.
     slot: u32,
     before: u32,
@@ -59,31 +61,45 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
 
     /// Offers a state, by its key, with what it costs; it is made only where it may be kept.
     pub(super) fn add(&mut self, cost: f32, key: S::Key, state: impl FnOnce() -> S, choice: C) {
-        if !self.within(cost) {
+        self.add_foreseen(cost, 0.0, key, state, choice);
+    }
+
+    /// As [`add`](Self::add), where `foreseen` is what the steps behind this one will cost: it decides
+    /// which states are kept, and is not counted.
+    pub(super) fn add_foreseen(
+        &mut self,
+        cost: f32,
+        foreseen: f32,
+        key: S::Key,
+        state: impl FnOnce() -> S,
+        choice: C,
+    ) {
+        if !self.within(cost + foreseen) {
             return;
         }
         let cost = self.so_far + cost;
-        *self.least = cost.min(*self.least);
+        let rank = cost + foreseen;
+        *self.least = rank.min(*self.least);
         let before = self.before;
         match self.keys.iter().position(|k| *k == key).map(|at| &mut self.next[at]) {
             Some(known) if known.cost <= cost => {}
             Some(known) => {
                 self.slots[known.slot as usize] = state();
-                (known.cost, known.before, known.choice) = (cost, before, choice);
+                (known.cost, known.rank, known.before, known.choice) = (cost, rank, before, choice);
             }
             None => {
                 let slot = self.slots.len() as u32;
                 self.slots.push(state());
-                self.next.push(Next { cost, slot, before, choice });
+                self.next.push(Next { cost, rank, slot, before, choice });
                 self.keys.push(key);
             }
         }
         if self.next.len() == 4 * WIDTH {
-            self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+            self.next.sort_by(|a, b| a.rank.total_cmp(&b.rank));
             self.next.truncate(WIDTH);
             self.keys.clear();
             self.keys.extend(self.next.iter().map(|n| self.slots[n.slot as usize].key()));
-            *self.limit = self.next[WIDTH - 1].cost;
+            *self.limit = self.next[WIDTH - 1].rank;
         }
     }
 }
@@ -108,10 +124,10 @@ impl<S: State, C: Copy> Beam<S, C> {
             choices(state, &mut Offers { next, keys, slots, least, limit, so_far, before });
         }
         // A stable sort: of equal costs the first offer wins.
-        self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        self.next.sort_by(|a, b| a.rank.total_cmp(&b.rank));
         self.states.clear();
-        for Next { cost, slot, before, choice, .. } in self.next.drain(..) {
-            if self.states.len() == WIDTH || cost > least + MARGIN {
+        for Next { cost, rank, slot, before, choice } in self.next.drain(..) {
+            if self.states.len() == WIDTH || rank > least + MARGIN {
                 break;
             }
             // Only differences count; sums over a million steps would lose them.

@@ -273,7 +273,8 @@ pub(crate) fn lay_out<L: Lengths>(
                     let after = state.clone();
                     let after = if segment.rst { after } else { after.after(seq, space) };
                     let placed = Placed { seq, payload, head };
-                    offers.add(price, after.key(), || after, Some(placed));
+                    let foreseen = candidates.foreseen(after.head);
+                    offers.add_foreseen(price, foreseen, after.key(), || after, Some(placed));
                 });
             };
             place(state.head);
@@ -322,7 +323,7 @@ impl End {
 
 /// Where later numbers say that a segment ends: those of the next segments of its side, if what lies
 /// between is as long as settled, and the other side's next acknowledgements.
-fn told_ends(segments: &[Segment], index: usize) -> Vec<End> {
+fn told_ends(segments: &[Segment], index: usize) -> (Vec<End>, usize) {
     let side = segments[index].side;
     let later = &segments[index + 1..];
     let mut skipped = 0_u32;
@@ -331,9 +332,10 @@ fn told_ends(segments: &[Segment], index: usize) -> Vec<End> {
         out.push(End { reading: s.seq, skipped });
         skipped = skipped.wrapping_add(s.payload + s.control());
     }
+    let own = out.len();
     let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
     out.extend(answers.take(ANSWERS).map(|s| End { reading: s.ack_number, skipped: 0 }));
-    out
+    (out, own)
 }
 
 /// Lengths that a segment may have.
@@ -346,6 +348,8 @@ struct Candidates<'a, L> {
     turned: Vec<(u32, f32)>,
     /// Where later numbers say that it ends.
     ends: Vec<End>,
+    /// How many of these are of its own side; the others are answers.
+    own: usize,
     /// Nats of a wrong bit.
     bit_cost: f32,
     /// Numbers that it may begin at, each with the lengths that these ends then make.
@@ -364,7 +368,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let segment = &segments[index];
         let priced = |length: u32| (length, lengths.cost(segment, length));
         let likely: Vec<(u32, f32)> = lengths.likely(segment).into_iter().map(priced).collect();
-        let (mut turned, mut ends) = (Vec::new(), Vec::new());
+        let mut turned = Vec::new();
         if !L::DECIDED {
             let own = segment.length.value & low_bits(segment.most + segment.empty);
             turned = (0..32 - (segment.most + segment.empty).leading_zeros())
@@ -375,8 +379,8 @@ impl<'a, L: Lengths> Candidates<'a, L> {
                 .map(priced)
                 .collect();
         }
-        ends.extend(told_ends(segments, index));
-        Self { segment, lengths, likely, turned, ends, bit_cost, told: RefCell::default() }
+        let (ends, own) = told_ends(segments, index);
+        Self { segment, lengths, likely, turned, ends, own, bit_cost, told: RefCell::default() }
     }
 
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
@@ -429,6 +433,16 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         }
         self.turned.iter().copied().for_each(consider);
         best.into_iter().filter(|b| b.0 < f32::MAX).map(|b| b.1)
+    }
+
+    /// What a stream that stands at `head` after the segment will cost: the wrong bits of the next
+    /// number of its side, and of the answers the one with the fewest.
+    fn foreseen(&self, head: u32) -> f32 {
+        let wrong = |told: &End| told.wrong(head).min(UNRELATED);
+        let (own, answers) = self.ends.split_at(self.own);
+        let next = own.first().map_or(0, wrong);
+        let answered = answers.iter().map(wrong).min().unwrap_or(0);
+        (next + answered) as f32 * self.bit_cost
     }
 
     /// How many bits of the numbers that later ones should be speak against a segment that ends there.
