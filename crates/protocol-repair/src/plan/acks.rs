@@ -1,6 +1,6 @@
 //! What each segment acknowledges: never less than before, never more than was sent.
 
-use super::beam::{Beam, State};
+use super::beam::{Beam, Breadth, State};
 use super::course::fill;
 use super::stream::{
     ALL, AS_BEFORE, PASSES, Placed, REACH, SILENT, SOME, Segment, distance, filled,
@@ -17,6 +17,8 @@ const NO_END: f32 = 1.8;
 const COMPARED: usize = 128;
 /// Wrong bits of an acknowledgement that is taken for an end's.
 const WRONG_BITS: u32 = 6;
+
+const BREADTH: Breadth = Breadth { width: 24, margin: 45.0 };
 
 /// What was acknowledged last, if anything was, and whether that was less than could be.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +49,7 @@ pub(super) fn decide(
     let mut head = first;
     let mut holes: Vec<(u32, u32)> = Vec::new();
     // The first acknowledgement may be of less than the trace shows.
-    let mut beam: Beam<Acked, u32> = Beam::new([(0.0, Acked(None, false))]);
+    let mut beam: Beam<Acked, u32> = Beam::new(BREADTH, [(0.0, Acked(None, false))]);
     for segment in segments {
         if segment.side != side {
             let Some(placed) = placed.next() else { continue };
@@ -115,7 +117,7 @@ pub(super) fn decide(
             }
         });
     }
-    beam.finish()
+    beam.finish().1
 }
 
 /// The ends but the last that the segment's own number resembles most.

@@ -1,9 +1,13 @@
 //! Search over sequences of choices that keeps only the cheapest few states.
 
-/// States that are kept after a step.
-const WIDTH: usize = 24;
-/// States this much dearer than the cheapest are given up. Units: nats.
-const MARGIN: f32 = 45.0;
+/// How far a search looks beside the cheapest state.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Breadth {
+    /// States that are kept after a step.
+    pub(super) width: usize,
+    /// States this much dearer than the cheapest are given up. Units: nats.
+    pub(super) margin: f32,
+}
 
 /// What later steps depend on.
 pub(super) trait State: Clone {
@@ -25,6 +29,9 @@ pub(super) struct Beam<S: State, C> {
     slots: Vec<S>,
     /// Every kept choice with the node before it.
     nodes: Vec<(u32, C)>,
+    breadth: Breadth,
+    /// What was taken off the costs of all states.
+    taken: f64,
 }
 
 /// What may follow a state.
@@ -49,6 +56,7 @@ pub(super) struct Offers<'a, S: State, C> {
     least: &'a mut f32,
     /// Cost above which a state is not among the cheapest.
     limit: &'a mut f32,
+    breadth: Breadth,
     so_far: f32,
     before: u32,
 }
@@ -56,7 +64,7 @@ pub(super) struct Offers<'a, S: State, C> {
 impl<S: State, C: Copy> Offers<'_, S, C> {
     /// Whether anything that costs so much may be kept.
     pub(super) fn within(&self, cost: f32) -> bool {
-        self.so_far + cost <= (*self.least + MARGIN).min(*self.limit)
+        self.so_far + cost <= (*self.least + self.breadth.margin).min(*self.limit)
     }
 
     /// Offers a state, by its key, with what it costs; it is made only where it may be kept.
@@ -94,21 +102,22 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
                 self.keys.push(key);
             }
         }
-        if self.next.len() == 4 * WIDTH {
+        let width = self.breadth.width;
+        if self.next.len() == 4 * width {
             self.next.sort_by(|a, b| a.rank.total_cmp(&b.rank));
-            self.next.truncate(WIDTH);
+            self.next.truncate(width);
             self.keys.clear();
             self.keys.extend(self.next.iter().map(|n| self.slots[n.slot as usize].key()));
-            *self.limit = self.next[WIDTH - 1].rank;
+            *self.limit = self.next[width - 1].rank;
         }
     }
 }
 
 impl<S: State, C: Copy> Beam<S, C> {
-    pub(super) fn new(start: impl IntoIterator<Item = (f32, S)>) -> Self {
+    pub(super) fn new(breadth: Breadth, start: impl IntoIterator<Item = (f32, S)>) -> Self {
         let states = start.into_iter().map(|(cost, state)| (cost, state, ROOT)).collect();
         let (next, keys, slots, nodes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { states, next, keys, slots, nodes }
+        Self { states, next, keys, slots, nodes, breadth, taken: 0.0 }
     }
 
     /// One step: `choices` offers what may follow a state.
@@ -121,13 +130,18 @@ impl<S: State, C: Copy> Beam<S, C> {
             let (so_far, before) = (*so_far, *before);
             let (next, keys, slots) = (&mut self.next, &mut self.keys, &mut self.slots);
             let (least, limit) = (&mut least, &mut limit);
-            choices(state, &mut Offers { next, keys, slots, least, limit, so_far, before });
+            let breadth = self.breadth;
+            choices(
+                state,
+                &mut Offers { next, keys, slots, least, limit, breadth, so_far, before },
+            );
         }
         // A stable sort: of equal costs the first offer wins.
         self.next.sort_by(|a, b| a.rank.total_cmp(&b.rank));
         self.states.clear();
+        self.taken += f64::from(least);
         for Next { cost, rank, slot, before, choice } in self.next.drain(..) {
-            if self.states.len() == WIDTH || rank > least + MARGIN {
+            if self.states.len() == self.breadth.width || rank > least + self.breadth.margin {
                 break;
             }
             // Only differences count; sums over a million steps would lose them.
@@ -137,8 +151,9 @@ impl<S: State, C: Copy> Beam<S, C> {
         }
     }
 
-    /// The choices of the cheapest sequence.
-    pub(super) fn finish(self) -> Vec<C> {
+    /// The choices of the cheapest sequence, and what they cost.
+    pub(super) fn finish(self) -> (f64, Vec<C>) {
+        let cost = self.taken + self.states.first().map_or(0.0, |s| f64::from(s.0));
         let mut out = Vec::new();
         let mut at = self.states.first().map_or(ROOT, |s| s.2);
         while let Some((before, choice)) = self.nodes.get(at as usize) {
@@ -146,13 +161,13 @@ impl<S: State, C: Copy> Beam<S, C> {
             at = *before;
         }
         out.reverse();
-        out
+        (cost, out)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Beam, State};
+    use super::{Beam, Breadth, State};
 
     impl State for usize {
         type Key = Self;
@@ -167,7 +182,7 @@ mod tests {
         // Eight steps over three states with made-up costs; the beam is wide enough for all.
         let cost =
             |step: usize, from: usize, to: usize| ((7 * step + 5 * from + 3 * to) % 11) as f32;
-        let mut beam = Beam::new([(0.0, 0_usize)]);
+        let mut beam = Beam::new(Breadth { width: 24, margin: 45.0 }, [(0.0, 0_usize)]);
         for step in 0..8 {
             beam.step(|from, offers| {
                 for to in 0..3_usize {
@@ -175,7 +190,7 @@ mod tests {
                 }
             });
         }
-        let found = beam.finish();
+        let (cost_of_found, found) = beam.finish();
         let price = |path: &[usize]| {
             let before = std::iter::once(&0).chain(path);
             before.zip(path).enumerate().map(|(i, (a, b))| cost(i, *a, *b)).sum::<f32>()
@@ -187,5 +202,6 @@ mod tests {
             })
             .fold(f32::MAX, f32::min);
         assert!((price(&found) - best).abs() < 1e-6, "{found:?}");
+        assert!((cost_of_found - f64::from(best)).abs() < 1e-6, "{cost_of_found}");
     }
 }

@@ -1,7 +1,7 @@
 //! Where the segments of one side lie in its stream: a search over what the numbers, the lengths and
 //! the other side's acknowledgements say together.
 
-use super::beam::{Beam, State as _};
+use super::beam::{Beam, Breadth, State as _};
 use super::course::{ELSEWHERE, State};
 use super::reach::reach;
 use crate::compile::lengths::headers;
@@ -36,6 +36,14 @@ const FEW: u32 = 3;
 /// Wrong bits of a number from which on it is another one.
 const UNRELATED: u32 = 6;
 const ANSWERS: usize = 3;
+
+/// How far a search looks: first, and where that has found a stream which the numbers contradict.
+const NARROW: Breadth = Breadth { width: 12, margin: 30.0 };
+const WIDE: Breadth = Breadth { width: 64, margin: 45.0 };
+/// Segments whose numbers are judged together, and standard deviations above what noise makes from which
+/// on a stream is astray.
+const TOGETHER: usize = 16;
+const ASTRAY: f32 = 4.0;
 
 /// How far `to` lies ahead of `from`.
 pub(super) fn distance(from: u32, to: u32) -> i32 {
@@ -161,18 +169,66 @@ impl Lengths for Fixed {
 /// Lays out the stream of `side`: one [`Placed`] for each of its segments, in order. `starts` are
 /// numbers that the stream may begin with, each with its cost; `noise` is `None` where the numbers of
 /// the evidence say nothing.
-pub(crate) fn lay_out<L: Lengths>(
+///
+/// A narrow search finds most streams. Where what it finds contradicts more than noise does, a wide
+/// one is made.
+pub(crate) fn lay_out(
+    draft: &Draft<'_>,
+    segments: &[Segment],
+    side: usize,
+    starts: &[(f32, u32)],
+    lengths: &impl Lengths,
+    noise: Option<Noise>,
+) -> Vec<Placed> {
+    let (cost, narrow) = search(draft, segments, side, starts, lengths, noise, NARROW);
+    if !noise.is_some_and(|noise| is_astray(draft, segments, side, &narrow, noise)) {
+        return narrow;
+    }
+    let (least, wide) = search(draft, segments, side, starts, lengths, noise, WIDE);
+    if least < cost { wide } else { narrow }
+}
+
+/// Whether a stream contradicts the numbers of its segments somewhere by more than noise does.
+fn is_astray(
+    draft: &Draft<'_>,
+    segments: &[Segment],
+    side: usize,
+    placed: &[Placed],
+    noise: Noise,
+) -> bool {
+    let column = draft.evidence.cells().layout().column_of(tcp::SEQ).unwrap_or(0);
+    let cost = |(segment, placed): (&Segment, &Placed)| {
+        let (row, reading) = (segment.row, segment.seq);
+        draft.evidence.cost_of(noise, row, column, reading, placed.seq).min(SILENT)
+    };
+    let own = segments.iter().filter(|s| s.side == side);
+    let costs: Vec<f32> = own.zip(placed).map(cost).collect();
+    let bits = 32.0 * noise.rate as f32;
+    let ruined = (-noise.burst_cost).exp();
+    let expected = bits * noise.bit_cost + ruined * SILENT;
+    let spread = bits * noise.bit_cost.powi(2) + ruined * SILENT.powi(2);
+    let most = |rows: usize| {
+        let rows = rows as f32;
+        rows * expected + ASTRAY * (rows * spread).sqrt()
+    };
+    costs.chunks(TOGETHER).any(|costs| costs.iter().sum::<f32>() > most(costs.len()))
+}
+
+/// One search for [`lay_out`], with what the stream costs.
+fn search<L: Lengths>(
     draft: &Draft<'_>,
     segments: &[Segment],
     side: usize,
     starts: &[(f32, u32)],
     lengths: &L,
     noise: Option<Noise>,
-) -> Vec<Placed> {
+    breadth: Breadth,
+) -> (f64, Vec<Placed>) {
     let columns = [tcp::SEQ, tcp::ACK_NUMBER]
         .map(|f| draft.evidence.cells().layout().column_of(f).unwrap_or(0));
     let reach = reach(draft, segments, side);
-    let mut beam = Beam::new(starts.iter().map(|(cost, first)| (*cost, State::at(*first))));
+    let mut beam =
+        Beam::new(breadth, starts.iter().map(|(cost, first)| (*cost, State::at(*first))));
     for (index, segment) in segments.iter().enumerate() {
         if segment.side != side {
             let Some(noise) = noise.filter(|_| segment.ack && !segment.rst) else { continue };
@@ -240,7 +296,8 @@ pub(crate) fn lay_out<L: Lengths>(
             });
             continue;
         }
-        let candidates = Candidates::of(segments, index, lengths, noise.map_or(0.0, |noise| noise.bit_cost));
+        let candidates =
+            Candidates::of(segments, index, lengths, noise.map_or(0.0, |noise| noise.bit_cost));
         beam.step(|state, offers| {
             let elsewhere = ELSEWHERE[state.open()];
             let mut place = |seq: u32| {
@@ -297,7 +354,8 @@ pub(crate) fn lay_out<L: Lengths>(
             }
         });
     }
-    beam.finish().into_iter().flatten().collect()
+    let (cost, placed) = beam.finish();
+    (cost, placed.into_iter().flatten().collect())
 }
 
 /// A later number that says where a segment ends.
@@ -410,7 +468,8 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let first = seq.wrapping_add(self.segment.control());
         let mut best = [(f32::MAX, (0, 0.0)); TRIED];
         let mut consider = |(payload, cost): (u32, f32)| {
-            if cost >= best[TRIED - 1].0 || best.iter().any(|b| b.0 < f32::MAX && b.1.0 == payload) {
+            if cost >= best[TRIED - 1].0 || best.iter().any(|b| b.0 < f32::MAX && b.1.0 == payload)
+            {
                 return;
             }
             let price = cost + self.against(first.wrapping_add(payload)) as f32 * self.bit_cost;
