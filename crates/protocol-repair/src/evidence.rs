@@ -196,12 +196,13 @@ impl<'a> Evidence<'a> {
             return 0.0;
         }
         let cost = if let Some(confidence) = self.confidence(row, column..column + bits) {
-            let weight: u32 = confidence
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| (wrong >> (bits - 1 - i)) & 1 == 1)
-                .map(|(_, c)| u32::from(*c).max(8))
-                .sum();
+            let mut weight = 0;
+            let mut left = wrong;
+            while left != 0 {
+                let place = bits - 1 - left.trailing_zeros() as usize;
+                weight += u32::from(confidence[place]).max(8);
+                left &= left - 1;
+            }
             noise.bit_cost * weight as f32 / 255.0
         } else {
             wrong.count_ones() as f32 * noise.bit_cost

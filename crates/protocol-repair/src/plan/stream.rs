@@ -6,7 +6,7 @@ use super::course::{ELSEWHERE, State};
 use super::reach::reach;
 use crate::compile::lengths::headers;
 use crate::draft::Draft;
-use crate::evidence::{Noise, Reading};
+use crate::evidence::{Evidence, Noise, Reading};
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -31,15 +31,18 @@ const LOST: u32 = 3;
 const NEXT: usize = 5;
 /// Lengths that later numbers speak for that are tried.
 const TRIED: usize = 3;
+/// Most nats that the next number of a side and the next answer are foreseen to cost: whatever it says,
+/// a segment may lie elsewhere, and an answer acknowledge less.
+const FORESEEN: [f32; 2] = [14.0, 10.0];
 /// Wrong bits of a number that still says where a segment ends.
-const FEW: u32 = 3;
+const FEW: f32 = 3.0;
 /// Wrong bits of a number from which on it is another one.
-const UNRELATED: u32 = 6;
+const UNRELATED: f32 = 6.0;
 const ANSWERS: usize = 3;
 
 /// How far a search looks: first, and where that has found a stream which the numbers contradict.
 const NARROW: Breadth = Breadth { width: 12, margin: 30.0 };
-const WIDE: Breadth = Breadth { width: 64, margin: 45.0 };
+const WIDE: Breadth = Breadth { width: 64, margin: 60.0 };
 /// Segments whose numbers are judged together, and standard deviations above what noise makes from which
 /// on a stream is astray.
 const TOGETHER: usize = 16;
@@ -296,8 +299,7 @@ fn search<L: Lengths>(
             });
             continue;
         }
-        let candidates =
-            Candidates::of(segments, index, lengths, noise.map_or(0.0, |noise| noise.bit_cost));
+        let candidates = Candidates::of(*draft.evidence, segments, index, columns, lengths, noise);
         beam.step(|state, offers| {
             let elsewhere = ELSEWHERE[state.open()];
             let mut place = |seq: u32| {
@@ -361,6 +363,8 @@ fn search<L: Lengths>(
 /// A later number that says where a segment ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct End {
+    row: usize,
+    column: usize,
     reading: Reading,
     /// Numbers between the end and it.
     skipped: u32,
@@ -372,27 +376,34 @@ impl End {
         filled(self.reading, number.wrapping_add(self.skipped)).wrapping_sub(self.skipped)
     }
 
-    /// Wrong bits of the number if the segment ends at `end`.
-    fn wrong(self, end: u32) -> u32 {
+    /// Nats that the number speaks against a segment's ending at `end`. One with many wrong bits is
+    /// another number.
+    fn cost(self, evidence: Evidence<'_>, noise: Noise, end: u32) -> f32 {
         let number = end.wrapping_add(self.skipped);
-        ((self.reading.value ^ number) & self.reading.known).count_ones()
+        let cost = evidence.cost_of(noise, self.row, self.column, self.reading, number);
+        cost.min(UNRELATED * noise.bit_cost)
     }
 }
 
 /// Where later numbers say that a segment ends: those of the next segments of its side, if what lies
 /// between is as long as settled, and the other side's next acknowledgements.
-fn told_ends(segments: &[Segment], index: usize) -> (Vec<End>, usize) {
+fn told_ends(segments: &[Segment], index: usize, columns: [usize; 2]) -> (Vec<End>, usize) {
     let side = segments[index].side;
     let later = &segments[index + 1..];
     let mut skipped = 0_u32;
     let mut out = Vec::with_capacity(NEXT + ANSWERS);
     for s in later.iter().take(8 * NEXT).filter(|s| s.side == side).take(NEXT) {
-        out.push(End { reading: s.seq, skipped });
+        out.push(End { row: s.row, column: columns[0], reading: s.seq, skipped });
         skipped = skipped.wrapping_add(s.payload + s.control());
     }
     let own = out.len();
     let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
-    out.extend(answers.take(ANSWERS).map(|s| End { reading: s.ack_number, skipped: 0 }));
+    out.extend(answers.take(ANSWERS).map(|s| End {
+        row: s.row,
+        column: columns[1],
+        reading: s.ack_number,
+        skipped: 0,
+    }));
     (out, own)
 }
 
@@ -408,8 +419,9 @@ struct Candidates<'a, L> {
     ends: Vec<End>,
     /// How many of these are of its own side; the others are answers.
     own: usize,
-    /// Nats of a wrong bit.
-    bit_cost: f32,
+    evidence: Evidence<'a>,
+    /// `None` where these numbers say nothing.
+    noise: Option<Noise>,
     /// Numbers that it may begin at, each with the lengths that these ends then make.
     told: RefCell<Told>,
 }
@@ -422,7 +434,14 @@ struct Told {
 }
 
 impl<'a, L: Lengths> Candidates<'a, L> {
-    fn of(segments: &'a [Segment], index: usize, lengths: &'a L, bit_cost: f32) -> Self {
+    fn of(
+        evidence: Evidence<'a>,
+        segments: &'a [Segment],
+        index: usize,
+        columns: [usize; 2],
+        lengths: &'a L,
+        noise: Option<Noise>,
+    ) -> Self {
         let segment = &segments[index];
         let priced = |length: u32| (length, lengths.cost(segment, length));
         let likely: Vec<(u32, f32)> = lengths.likely(segment).into_iter().map(priced).collect();
@@ -437,8 +456,18 @@ impl<'a, L: Lengths> Candidates<'a, L> {
                 .map(priced)
                 .collect();
         }
-        let (ends, own) = told_ends(segments, index);
-        Self { segment, lengths, likely, turned, ends, own, bit_cost, told: RefCell::default() }
+        let (ends, own) = told_ends(segments, index, columns);
+        Self {
+            segment,
+            lengths,
+            likely,
+            turned,
+            ends,
+            own,
+            evidence,
+            noise,
+            told: RefCell::default(),
+        }
     }
 
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
@@ -472,7 +501,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             {
                 return;
             }
-            let price = cost + self.against(first.wrapping_add(payload)) as f32 * self.bit_cost;
+            let price = cost + self.against(first.wrapping_add(payload));
             if price < best[TRIED - 1].0 {
                 let at = best.partition_point(|(known, _)| *known <= price);
                 best[at..].rotate_right(1);
@@ -480,11 +509,12 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             }
         };
         let low = low_bits(self.segment.most);
+        let few = FEW * self.noise.map_or(0.0, |noise| noise.bit_cost);
         for end in &self.ends {
             // High bits that are wrong would make no packet's length.
             let payload = end.near(first).wrapping_sub(first) & low;
             if payload <= self.segment.most
-                && end.wrong(first.wrapping_add(payload)) <= FEW
+                && self.cost(end, first.wrapping_add(payload)) <= few
                 && self.likely.iter().all(|(l, _)| *l != payload)
             {
                 consider((payload, self.lengths.cost(self.segment, payload)));
@@ -494,19 +524,22 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         best.into_iter().filter(|b| b.0 < f32::MAX).map(|b| b.1)
     }
 
-    /// What a stream that stands at `head` after the segment will cost: the wrong bits of the next
-    /// number of its side, and of the answers the one with the fewest.
+    /// What a stream that stands at `head` after the segment will cost: what the next number of its side
+    /// speaks against it, and of the answers the one that does so least.
     fn foreseen(&self, head: u32) -> f32 {
-        let wrong = |told: &End| told.wrong(head).min(UNRELATED);
         let (own, answers) = self.ends.split_at(self.own);
-        let next = own.first().map_or(0, wrong);
-        let answered = answers.iter().map(wrong).min().unwrap_or(0);
-        (next + answered) as f32 * self.bit_cost
+        let next = own.first().map_or(0.0, |told| self.cost(told, head));
+        let answered = answers.iter().map(|told| self.cost(told, head)).reduce(f32::min);
+        next.min(FORESEEN[0]) + answered.unwrap_or(0.0).min(FORESEEN[1])
     }
 
-    /// How many bits of the numbers that later ones should be speak against a segment that ends there.
-    fn against(&self, end: u32) -> u32 {
-        self.ends.iter().map(|told| told.wrong(end).min(UNRELATED)).sum()
+    /// Nats that the later numbers speak against a segment that ends there.
+    fn against(&self, end: u32) -> f32 {
+        self.ends.iter().map(|told| self.cost(told, end)).sum()
+    }
+
+    fn cost(&self, told: &End, end: u32) -> f32 {
+        self.noise.map_or(0.0, |noise| told.cost(self.evidence, noise, end))
     }
 }
 
