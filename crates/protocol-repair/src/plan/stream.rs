@@ -230,6 +230,7 @@ fn search<L: Lengths>(
     let columns = [tcp::SEQ, tcp::ACK_NUMBER]
         .map(|f| draft.evidence.cells().layout().column_of(f).unwrap_or(0));
     let reach = reach(draft, segments, side);
+    let opened = segments.iter().find(|s| s.side == side).is_some_and(|s| s.syn);
     let mut beam =
         Beam::new(breadth, starts.iter().map(|(cost, first)| (*cost, State::at(*first))));
     for (index, segment) in segments.iter().enumerate() {
@@ -303,6 +304,10 @@ fn search<L: Lengths>(
         beam.step(|state, offers| {
             let elsewhere = ELSEWHERE[state.open()];
             let mut place = |seq: u32| {
+                if opened && distance(state.first, seq) <= 0 {
+                    // Nothing was sent before the connection was opened.
+                    return;
+                }
                 let told = cost(seq);
                 // Most places cost too much whatever the length is.
                 let least = told + if seq == state.head { 0.0 } else { elsewhere };
