@@ -3,7 +3,7 @@
 /// States that are kept after a step.
 const WIDTH: usize = 24;
 /// States this much dearer than the cheapest are given up. Units: nats.
-const MARGIN: f32 = 45.0;
+pub(super) const MARGIN: f32 = 45.0;
 
 /// What later steps depend on.
 pub(super) trait State: Clone {
@@ -45,6 +45,7 @@ pub(super) struct Offers<'a, S: State, C> {
     keys: &'a mut Vec<S::Key>,
     slots: &'a mut Vec<S>,
     least: &'a mut f32,
+    margin: f32,
     /// Cost above which a state is not among the cheapest.
     limit: &'a mut f32,
     so_far: f32,
@@ -54,7 +55,7 @@ pub(super) struct Offers<'a, S: State, C> {
 impl<S: State, C: Copy> Offers<'_, S, C> {
     /// Whether anything that costs so much may be kept.
     pub(super) fn within(&self, cost: f32) -> bool {
-        self.so_far + cost <= (*self.least + MARGIN).min(*self.limit)
+        self.so_far + cost <= (*self.least + self.margin).min(*self.limit)
     }
 
     /// Offers a state, by its key, with what it costs; it is made only where it may be kept.
@@ -95,8 +96,22 @@ impl<S: State, C: Copy> Beam<S, C> {
         Self { states, next, keys, slots, nodes }
     }
 
+    /// The cheapest state.
+    pub(super) fn best(&self) -> Option<&S> {
+        self.states.first().map(|s| &s.1)
+    }
+
     /// One step: `choices` offers what may follow a state.
-    pub(super) fn step(&mut self, mut choices: impl FnMut(&S, &mut Offers<'_, S, C>)) {
+    pub(super) fn step(&mut self, choices: impl FnMut(&S, &mut Offers<'_, S, C>)) {
+        self.step_within(MARGIN, choices);
+    }
+
+    /// One step, after which only states are kept that are at most so much dearer than the cheapest.
+    pub(super) fn step_within(
+        &mut self,
+        margin: f32,
+        mut choices: impl FnMut(&S, &mut Offers<'_, S, C>),
+    ) {
         self.next.clear();
         self.keys.clear();
         self.slots.clear();
@@ -105,13 +120,13 @@ impl<S: State, C: Copy> Beam<S, C> {
             let (so_far, before) = (*so_far, *before);
             let (next, keys, slots) = (&mut self.next, &mut self.keys, &mut self.slots);
             let (least, limit) = (&mut least, &mut limit);
-            choices(state, &mut Offers { next, keys, slots, least, limit, so_far, before });
+            choices(state, &mut Offers { next, keys, slots, least, margin, limit, so_far, before });
         }
         // A stable sort: of equal costs the first offer wins.
         self.next.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         self.states.clear();
         for Next { cost, slot, before, choice, .. } in self.next.drain(..) {
-            if self.states.len() == WIDTH || cost > least + MARGIN {
+            if self.states.len() == WIDTH || cost > least + margin {
                 break;
             }
             // Only differences count; sums over a million steps would lose them.

@@ -1,7 +1,7 @@
 //! Where the segments of one side lie in its stream: a search over what the numbers, the lengths and
 //! the other side's acknowledgements say together.
 
-use super::beam::{Beam, State as _};
+use super::beam::{Beam, MARGIN, State as _};
 use super::course::{ELSEWHERE, State};
 use crate::compile::lengths::headers;
 use crate::draft::Draft;
@@ -29,6 +29,10 @@ const LOST: u32 = 3;
 /// Later segments of the same side that say where one ends, and answers of the other side.
 const NEXT: usize = 5;
 const ANSWERS: usize = 3;
+/// Cells of a number that confirms something and may yet say nothing.
+const MISSING: u32 = 4;
+/// States this much dearer than one that several numbers confirm are given up. Units: nats.
+const SURE: f32 = 12.0;
 
 /// How far `to` lies ahead of `from`.
 pub(super) fn distance(from: u32, to: u32) -> i32 {
@@ -221,7 +225,10 @@ pub(crate) fn lay_out(
             continue;
         }
         let candidates = Candidates::of(segments, index, lengths);
-        beam.step(|state, offers| {
+        // Two numbers of 32 bits do not agree by chance: nothing else is worth following far.
+        let sure = beam.best().is_some_and(|best| candidates.confirmed(best.head));
+        let margin = if sure { SURE } else { MARGIN };
+        beam.step_within(margin, |state, offers| {
             let elsewhere = ELSEWHERE[state.open()];
             let mut place = |seq: u32| {
                 let told = cost(seq);
@@ -330,6 +337,18 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let likely = likely.into_iter().map(|l| (l, lengths.cost(segment, l))).collect();
         let ends = told_ends(segments, index);
         Self { segment, lengths, likely, ends, told: RefCell::default() }
+    }
+
+    /// Whether two numbers or more agree without a wrong bit that the segment begins at `seq` and has
+    /// the length that it has by itself.
+    fn confirmed(&self, seq: u32) -> bool {
+        let end = seq.wrapping_add(self.segment.payload + self.segment.control());
+        let says = |reading: Reading, number: u32| {
+            (reading.value ^ number) & reading.known == 0 && reading.missing() <= MISSING
+        };
+        let ends = self.ends.iter().filter(|e| says(e.reading, end.wrapping_add(e.skipped)));
+        let ends = ends.take(2).count();
+        ends > 0 && ends + usize::from(says(self.segment.seq, seq)) > 1
     }
 
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
