@@ -2,6 +2,7 @@
 
 use crate::config::RepairConfig;
 use crate::evidence::{Evidence, Noise};
+use crate::plan::stream::Placed;
 use nprint_codec::{Field, IpVersion, TernaryMatrix, ipv4, ipv6};
 use std::rc::Rc;
 
@@ -55,6 +56,8 @@ pub(crate) struct RowFacts {
     pub(crate) more_fragments: bool,
     /// Bytes after the transport header (or, for a later fragment, after the IP header).
     pub(crate) payload_bytes: u32,
+    /// Where the segment lies in its stream, if that was found together with its length.
+    pub(crate) placed: Option<Placed>,
     /// Which TCP connection of the flow (port pairs are used again).
     pub(crate) connection: u32,
     /// Time after the first packet. Units: nanoseconds.
@@ -97,6 +100,7 @@ impl<'a> Draft<'a> {
             first_fragment: None,
             more_fragments: false,
             payload_bytes: 0,
+            placed: None,
             connection: 0,
             time_ns: 0,
         };
