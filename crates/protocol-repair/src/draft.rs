@@ -3,6 +3,7 @@
 use crate::config::RepairConfig;
 use crate::evidence::{Evidence, Noise};
 use crate::plan::stream::Placed;
+use crate::timing::Drawn;
 use nprint_codec::{Field, IpVersion, TernaryMatrix, ipv4, ipv6};
 use std::rc::Rc;
 
@@ -84,6 +85,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) flows: Vec<Flow>,
     /// TCP rows whose numbers the evidence explains, and TCP rows.
     pub(crate) explained: (usize, usize),
+    /// The gaps between rows that were drawn last, also by a pass before.
+    pub(crate) drawn: Option<Drawn>,
     /// What [`Self::directions`] and [`Self::pooled_directions`] say.
     directions: Rc<[Vec<usize>]>,
     pooled: Rc<[Vec<usize>]>,
@@ -112,6 +115,7 @@ impl<'a> Draft<'a> {
             rows: vec![row; evidence.rows()],
             flows: Vec::new(),
             explained: (0, 0),
+            drawn: None,
             directions: Rc::default(),
             pooled: Rc::default(),
         }

@@ -129,17 +129,18 @@ pub(crate) fn repair_timed(
     if changes.total() > 0 {
         // The result is read again as evidence until nothing changes: so repair of a repaired
         // capture is that capture.
-        let mut cells = draft.cells;
+        let (mut cells, mut drawn) = (draft.cells, draft.drawn);
         loop {
             passes += 1;
             let stage = cells;
             let again = Evidence::certain(&stage);
             let mut draft = Draft::new(&again, config);
+            draft.drawn = drawn;
             run(&mut draft, &mut before_rule, &mut changes, |rule, ns| profile.add(rule, ns));
             if draft.cells == stage || passes == PASSES {
                 return Ok(finish(&evidence, &draft, changes, (noise, passes, before), profile));
             }
-            cells = draft.cells;
+            (cells, drawn) = (draft.cells, draft.drawn);
         }
     }
     Ok(finish(&evidence, &draft, changes, (noise, passes, before), profile))
