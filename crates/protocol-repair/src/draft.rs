@@ -2,6 +2,8 @@
 
 use crate::config::RepairConfig;
 use crate::evidence::{Evidence, Noise};
+use crate::plan::stream::Placed;
+use crate::timing::Drawn;
 use nprint_codec::{Field, IpVersion, TernaryMatrix, ipv4, ipv6};
 use std::rc::Rc;
 
@@ -55,6 +57,8 @@ pub(crate) struct RowFacts {
     pub(crate) more_fragments: bool,
     /// Bytes after the transport header (or, for a later fragment, after the IP header).
     pub(crate) payload_bytes: u32,
+    /// Where the segment lies in its stream, if that was found together with its length.
+    pub(crate) placed: Option<Placed>,
     /// Which TCP connection of the flow (port pairs are used again).
     pub(crate) connection: u32,
     /// Time after the first packet. Units: nanoseconds.
@@ -81,6 +85,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) flows: Vec<Flow>,
     /// TCP rows whose numbers the evidence explains, and TCP rows.
     pub(crate) explained: (usize, usize),
+    /// The gaps between rows that were drawn last, also by a pass before.
+    pub(crate) drawn: Option<Drawn>,
     /// What [`Self::directions`] and [`Self::pooled_directions`] say.
     directions: Rc<[Vec<usize>]>,
     pooled: Rc<[Vec<usize>]>,
@@ -97,6 +103,7 @@ impl<'a> Draft<'a> {
             first_fragment: None,
             more_fragments: false,
             payload_bytes: 0,
+            placed: None,
             connection: 0,
             time_ns: 0,
         };
@@ -108,6 +115,7 @@ impl<'a> Draft<'a> {
             rows: vec![row; evidence.rows()],
             flows: Vec::new(),
             explained: (0, 0),
+            drawn: None,
             directions: Rc::default(),
             pooled: Rc::default(),
         }

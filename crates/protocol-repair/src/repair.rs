@@ -7,7 +7,7 @@ use crate::evidence::Evidence;
 use crate::infer::stack::packet_rows;
 use crate::profile::Profile;
 use crate::report::{Changes, RepairReport, explained_share, report};
-use crate::rules::run;
+use crate::rules::{Before, run};
 use crate::{Error, Result};
 use nprint_codec::{Layout, SoftMatrix, TernaryMatrix, Trace};
 
@@ -117,7 +117,8 @@ pub(crate) fn repair_timed(
     let evidence = evidence.first(rows);
     let mut changes = Changes::default();
     let mut draft = Draft::new(&evidence, config);
-    run(&mut draft, &mut changes, |rule, ns| profile.add(rule, ns));
+    let mut before_rule = Before::new(&draft.cells);
+    run(&mut draft, &mut before_rule, &mut changes, |rule, ns| profile.add(rule, ns));
     if let (Mode::Strict, Some(first)) = (config.mode, changes.first()) {
         let field = layout.field_at(first.column).map_or("", |(field, _)| field.name);
         let (rule, packet) = (first.rule, first.row);
@@ -128,17 +129,18 @@ pub(crate) fn repair_timed(
     if changes.total() > 0 {
         // The result is read again as evidence until nothing changes: so repair of a repaired
         // capture is that capture.
-        let mut cells = draft.cells;
+        let (mut cells, mut drawn) = (draft.cells, draft.drawn);
         loop {
             passes += 1;
             let stage = cells;
             let again = Evidence::certain(&stage);
             let mut draft = Draft::new(&again, config);
-            run(&mut draft, &mut changes, |rule, ns| profile.add(rule, ns));
+            draft.drawn = drawn;
+            run(&mut draft, &mut before_rule, &mut changes, |rule, ns| profile.add(rule, ns));
             if draft.cells == stage || passes == PASSES {
                 return Ok(finish(&evidence, &draft, changes, (noise, passes, before), profile));
             }
-            cells = draft.cells;
+            (cells, drawn) = (draft.cells, draft.drawn);
         }
     }
     Ok(finish(&evidence, &draft, changes, (noise, passes, before), profile))

@@ -116,14 +116,14 @@ fn words_of(rule: &Rule, layout: &Layout) -> Vec<usize> {
 }
 
 /// Cells as the rules before left them, to count what the next one changes.
-struct Before {
+pub(crate) struct Before {
     words: usize,
     present: Vec<u64>,
     value: Vec<u64>,
 }
 
 impl Before {
-    fn new(cells: &TernaryMatrix) -> Self {
+    pub(crate) fn new(cells: &TernaryMatrix) -> Self {
         let words = cells.layout().words();
         let (present, value) = (cells.present_plane().to_vec(), cells.value_plane().to_vec());
         Self { words, present, value }
@@ -159,14 +159,20 @@ impl Before {
     }
 }
 
-/// Runs every rule once, counts what each one changed, and tells `timed` what each one cost.
+/// Runs every rule once, counts what each one changed, and tells `timed` what each one cost. `before` are
+/// the draft's cells, and afterwards are so again.
 ///
 /// Only the words that a rule declares are compared. Builds with debug assertions check that the rest
 /// did not change.
-pub(crate) fn run(draft: &mut Draft<'_>, changes: &mut Changes, mut timed: impl FnMut(&Rule, u64)) {
+pub(crate) fn run(
+    draft: &mut Draft<'_>,
+    before: &mut Before,
+    changes: &mut Changes,
+    mut timed: impl FnMut(&Rule, u64),
+) {
     let order = order(RULES).expect("a unit test proves that the table has an order");
     let layout = draft.cells.layout().clone();
-    let mut before = Before::new(&draft.cells);
+    debug_assert!(before.is(&draft.cells), "another draft's cells");
     for index in order {
         let rule = &RULES[index];
         let start = std::time::Instant::now();

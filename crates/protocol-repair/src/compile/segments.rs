@@ -25,7 +25,7 @@ const LIKELY: usize = 3;
 
 /// Replaces lengths (bytes after the IP header, with their limit) of TCP rows where the numbers say
 /// otherwise.
-pub(super) fn agree_with_numbers(draft: &Draft<'_>, lengths: &mut [(u32, u32)]) {
+pub(super) fn agree_with_numbers(draft: &mut Draft<'_>, lengths: &mut [(u32, u32)]) {
     for flow in 0..draft.flows.len() {
         if draft.flows[flow].transport != Transport::Tcp {
             continue;
@@ -49,6 +49,7 @@ pub(super) fn agree_with_numbers(draft: &Draft<'_>, lengths: &mut [(u32, u32)]) 
                 let placed = lay_out(draft, &segments, side, &start.numbers, &open, noise);
                 for (segment, placed) in segments.iter().filter(|s| s.side == side).zip(placed) {
                     lengths[segment.row].0 = placed.payload + fixed(draft, segment.row);
+                    draft.rows[segment.row].placed = Some(placed);
                 }
             }
         }

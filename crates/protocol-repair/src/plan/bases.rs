@@ -13,6 +13,8 @@ const VOTES: usize = 12;
 const TRIED: usize = 32;
 /// Votes that are heard together: all, and fewer, which lie behind fewer lengths.
 const HEARD: [usize; 3] = [VOTES, 8, 4];
+/// Rows that name the same number: they are not all wrong.
+const AGREED: usize = 3;
 /// Of the numbers that rows name, how many are corrected bit by bit.
 const CORRECTED: usize = 4;
 /// Cells of a number that may say nothing.
@@ -102,13 +104,18 @@ fn of_votes(draft: &Draft<'_>, votes: &[Vote], drawn: u32, noise: Noise, trusted
     let least = cost(best, VOTES);
     // Numbers drawn anew agree with none but the one that was chosen.
     let others = votes.len().saturating_sub(1) as f32;
-    let told = named.iter().filter(|v| **v == best).count() >= 3
-        || (votes.len() >= 6 && least < 0.5 * SILENT * others);
+    let told = agreed(&named, best) || (votes.len() >= 6 && least < 0.5 * SILENT * others);
     Starts { numbers: tried.into_iter().map(|t| (0.0, t)).collect(), told }
 }
 
-/// The cheapest of some numbers, of these with wrong bits corrected, and of the best with single bits
-/// turned: where every number has wrong bits, none names the right one.
+/// Whether enough rows name a number.
+fn agreed(named: &[u32], number: u32) -> bool {
+    named.iter().filter(|n| **n == number).count() >= AGREED
+}
+
+/// The cheapest of some numbers and, unless several rows name the best, of these with wrong bits
+/// corrected, and of the best with single bits turned: where every number has wrong bits, none names the
+/// right one.
 fn likeliest(named: &[u32], cost: impl Fn(u32) -> f32) -> Vec<u32> {
     let mut tried: Vec<(f32, u32)> = named.iter().map(|n| (cost(*n), *n)).collect();
     let rank = |tried: &mut Vec<(f32, u32)>| {
@@ -116,7 +123,7 @@ fn likeliest(named: &[u32], cost: impl Fn(u32) -> f32) -> Vec<u32> {
         tried.dedup();
     };
     rank(&mut tried);
-    if tried.first().is_some_and(|t| t.0 > 0.0) {
+    if tried.first().is_some_and(|t| t.0 > 0.0 && !agreed(named, t.1)) {
         let corrected: Vec<_> =
             tried.iter().take(CORRECTED).map(|t| corrected(*t, &cost)).collect();
         tried.extend(corrected);

@@ -54,9 +54,10 @@ pub(super) struct Offers<'a, S: State, C> {
     keys: &'a mut Vec<S::Key>,
     slots: &'a mut Vec<S>,
     least: &'a mut f32,
+    margin: f32,
     /// Cost above which a state is not among the cheapest.
     limit: &'a mut f32,
-    breadth: Breadth,
+    width: usize,
     so_far: f32,
     before: u32,
 }
@@ -64,7 +65,7 @@ pub(super) struct Offers<'a, S: State, C> {
 impl<S: State, C: Copy> Offers<'_, S, C> {
     /// Whether anything that costs so much may be kept.
     pub(super) fn within(&self, cost: f32) -> bool {
-        self.so_far + cost <= (*self.least + self.breadth.margin).min(*self.limit)
+        self.so_far + cost <= (*self.least + self.margin).min(*self.limit)
     }
 
     /// Offers a state, by its key, with what it costs; it is made only where it may be kept.
@@ -102,7 +103,7 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
                 self.keys.push(key);
             }
         }
-        let width = self.breadth.width;
+        let width = self.width;
         if self.next.len() == 4 * width {
             self.next.sort_by(|a, b| a.rank.total_cmp(&b.rank));
             self.next.truncate(width);
@@ -120,8 +121,24 @@ impl<S: State, C: Copy> Beam<S, C> {
         Self { states, next, keys, slots, nodes, breadth, taken: 0.0 }
     }
 
+    /// The cheapest state.
+    pub(super) fn best(&self) -> Option<&S> {
+        self.states.first().map(|s| &s.1)
+    }
+
     /// One step: `choices` offers what may follow a state.
-    pub(super) fn step(&mut self, mut choices: impl FnMut(&S, &mut Offers<'_, S, C>)) {
+    pub(super) fn step(&mut self, choices: impl FnMut(&S, &mut Offers<'_, S, C>)) {
+        self.step_within(f32::MAX, choices);
+    }
+
+    /// One step, after which only states are kept that are at most `margin` dearer than the cheapest.
+    pub(super) fn step_within(
+        &mut self,
+        margin: f32,
+        mut choices: impl FnMut(&S, &mut Offers<'_, S, C>),
+    ) {
+        let width = self.breadth.width;
+        let margin = self.breadth.margin.min(margin);
         self.next.clear();
         self.keys.clear();
         self.slots.clear();
@@ -130,10 +147,9 @@ impl<S: State, C: Copy> Beam<S, C> {
             let (so_far, before) = (*so_far, *before);
             let (next, keys, slots) = (&mut self.next, &mut self.keys, &mut self.slots);
             let (least, limit) = (&mut least, &mut limit);
-            let breadth = self.breadth;
             choices(
                 state,
-                &mut Offers { next, keys, slots, least, limit, breadth, so_far, before },
+                &mut Offers { next, keys, slots, least, margin, limit, width, so_far, before },
             );
         }
         // A stable sort: of equal costs the first offer wins.
@@ -141,7 +157,7 @@ impl<S: State, C: Copy> Beam<S, C> {
         self.states.clear();
         self.taken += f64::from(least);
         for Next { cost, rank, slot, before, choice } in self.next.drain(..) {
-            if self.states.len() == self.breadth.width || rank > least + self.breadth.margin {
+            if self.states.len() == width || rank > least + margin {
                 break;
             }
             // Only differences count; sums over a million steps would lose them.

@@ -6,7 +6,7 @@
 
 use super::acks;
 use super::bases::starts;
-use super::stream::{Fixed, REACH, Segment, distance, lay_out, segments};
+use super::stream::{Fixed, Placed, REACH, Segment, distance, lay_out, segments};
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
 use nprint_codec::tcp;
@@ -128,21 +128,36 @@ fn keep(draft: &mut Draft<'_>, rows: &[usize]) {
 /// Lays out both streams and what is acknowledged of them.
 fn renumber(draft: &mut Draft<'_>, segments: &[Segment], flow: usize, verdict: &Verdict) {
     let noise = noise_of(draft, verdict);
-    let starts = starts(draft, segments, flow, noise);
-    let told = starts.iter().any(|s| s.told) || verdict.exact >= 0.1;
+    let mut known = [0, 1].map(|side| placed(draft, segments, side));
+    let lacking = known.iter().any(Option::is_none);
+    let starts = lacking.then(|| starts(draft, segments, flow, noise));
+    let told = starts.iter().flatten().any(|s| s.told) || !lacking || verdict.exact >= 0.1;
     let noise = told.then_some(noise);
-    let streams =
-        [0, 1].map(|side| lay_out(draft, segments, side, &starts[side].numbers, &Fixed, noise));
+    let numbers = |side: usize| starts.as_ref().map_or(&[][..], |starts| &starts[side].numbers);
+    let streams = [0, 1].map(|side| {
+        let known = known[side].take();
+        known.unwrap_or_else(|| lay_out(draft, segments, side, numbers(side), &Fixed, noise))
+    });
+    let first = |side: usize| {
+        let placed = streams[side].first().map(|p| p.seq);
+        placed.or(numbers(side).first().map(|n| n.1)).unwrap_or(0)
+    };
     for side in 0..2 {
         let peer = &streams[1 - side];
-        let first = peer.first().map_or(starts[1 - side].numbers[0].1, |p| p.seq);
-        let acks = acks::decide(draft, segments, side, (first, peer), noise);
+        let acks = acks::decide(draft, segments, side, (first(1 - side), peer), noise);
         let own = segments.iter().filter(|s| s.side == side);
         for ((segment, placed), ack) in own.zip(&streams[side]).zip(acks) {
             draft.set(segment.row, tcp::SEQ, placed.seq);
             draft.set(segment.row, tcp::ACK_NUMBER, ack);
         }
     }
+}
+
+/// The stream of a side as it was found with the lengths, if these are still the same and it has any.
+fn placed(draft: &Draft<'_>, segments: &[Segment], side: usize) -> Option<Vec<Placed>> {
+    let own = segments.iter().filter(|s| s.side == side);
+    let placed = own.map(|s| draft.rows[s.row].placed.filter(|p| p.payload == s.payload));
+    placed.collect::<Option<Vec<_>>>().filter(|placed| !placed.is_empty())
 }
 
 /// What a wrong bit of a number costs: from the share of numbers that continue their stream: neither they

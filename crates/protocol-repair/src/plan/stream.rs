@@ -39,6 +39,10 @@ const FEW: f32 = 3.0;
 /// Wrong bits of a number from which on it is another one.
 const UNRELATED: f32 = 6.0;
 const ANSWERS: usize = 3;
+/// Cells of a number that confirms something and may yet say nothing.
+const MISSING: u32 = 4;
+/// States this much dearer than one that several numbers confirm are given up. Units: nats.
+const SURE: f32 = 12.0;
 
 /// How far a search looks: first, and where that has found a stream which the numbers contradict.
 const NARROW: Breadth = Breadth { width: 12, margin: 30.0 };
@@ -301,7 +305,9 @@ fn search<L: Lengths>(
             continue;
         }
         let candidates = Candidates::of(*draft.evidence, segments, index, columns, lengths, noise);
-        beam.step(|state, offers| {
+        // Two numbers of 32 bits do not agree by chance: nothing else is worth following far.
+        let sure = beam.best().is_some_and(|best| candidates.confirmed(best.head));
+        beam.step_within(if sure { SURE } else { f32::MAX }, |state, offers| {
             let elsewhere = ELSEWHERE[state.open()];
             let mut place = |seq: u32| {
                 if opened && distance(state.first, seq) <= 0 {
@@ -473,6 +479,18 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             noise,
             told: RefCell::default(),
         }
+    }
+
+    /// Whether two numbers or more agree without a wrong bit that the segment begins at `seq` and has
+    /// the length that it has by itself.
+    fn confirmed(&self, seq: u32) -> bool {
+        let end = seq.wrapping_add(self.segment.payload + self.segment.control());
+        let says = |reading: Reading, number: u32| {
+            (reading.value ^ number) & reading.known == 0 && reading.missing() <= MISSING
+        };
+        let ends = self.ends.iter().filter(|e| says(e.reading, end.wrapping_add(e.skipped)));
+        let ends = ends.take(2).count();
+        ends > 0 && ends + usize::from(says(self.segment.seq, seq)) > 1
     }
 
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.

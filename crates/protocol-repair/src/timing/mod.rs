@@ -117,6 +117,13 @@ impl TimingModel {
     }
 }
 
+/// The gaps that were drawn for rows of these contexts: the same ones have the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Drawn {
+    contexts: Vec<u8>,
+    gaps: Vec<u64>,
+}
+
 /// Decides the time of every row.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     match &draft.config.timing {
@@ -133,12 +140,18 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
         }
         Timing::Model { model, label } => {
             let contexts = contexts(draft);
-            let gaps = draw::gaps(&model.part(label.as_deref()), &contexts, draft.config.seed);
+            let known = draft.drawn.take().filter(|drawn| drawn.contexts == contexts);
+            let drawn = known.unwrap_or_else(|| {
+                let part = model.part(label.as_deref());
+                let gaps = draw::gaps(&part, &contexts, draft.config.seed);
+                Drawn { contexts, gaps }
+            });
             let mut now = 0_u64;
-            for (facts, gap) in draft.rows.iter_mut().zip(std::iter::once(0).chain(gaps)) {
-                now = now.saturating_add(gap);
+            for (facts, gap) in draft.rows.iter_mut().zip(std::iter::once(&0).chain(&drawn.gaps)) {
+                now = now.saturating_add(*gap);
                 facts.time_ns = now;
             }
+            draft.drawn = Some(drawn);
         }
     }
 }
