@@ -8,6 +8,7 @@ use super::flags::{OPENING_OPTIONS, OTHER_OPTIONS};
 use super::stream::{SILENT, distance};
 use crate::draft::{Draft, Transport};
 use nprint_codec::{Field, tcp};
+use std::collections::HashMap;
 
 /// Segments of a side that a number is compared with, before it and behind it each.
 const NEIGHBOURS: usize = 3;
@@ -15,6 +16,9 @@ const NEIGHBOURS: usize = 3;
 const HIGH_BITS: u32 = 12;
 /// Nats by which another connection must be cheaper: also a stray segment is rare.
 const RARE: f32 = 7.0;
+/// Nats of a segment before the one that opens its connection: its numbers say nothing, and it would be
+/// all that is seen of another connection between the same ports, of which 694 real ones show none.
+const UNOPENED: f32 = 2.0 * SILENT;
 /// Of how many segments of a connection one may be a stray.
 const MOST: usize = 3;
 /// Connections that a segment is compared with.
@@ -28,19 +32,20 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     let flows: Vec<usize> = (0..draft.flows.len())
         .filter(|flow| draft.flows[*flow].transport == Transport::Tcp)
         .collect();
+    let openings: HashMap<usize, usize> =
+        flows.iter().filter_map(|flow| Some((*flow, opening(draft, *flow)?))).collect();
+    let misfit = |flow: usize, row: usize, direction: usize| {
+        if openings.get(&flow).is_some_and(|opening| row < *opening) {
+            return UNOPENED;
+        }
+        misfit(draft, flow, row, direction)
+    };
     let mut moves = Vec::new();
     for &flow in &flows {
         let rows = &draft.flows[flow].rows;
-        let opening = opening(draft, flow);
         let misfits: Vec<(usize, f32)> = rows
             .iter()
-            .map(|row| {
-                if opening.is_some_and(|opening| *row < opening) {
-                    // No connection was there before.
-                    return (*row, SILENT);
-                }
-                (*row, misfit(draft, flow, *row, draft.rows[*row].direction))
-            })
+            .map(|row| (*row, misfit(flow, *row, draft.rows[*row].direction)))
             .filter(|(_, cost)| *cost >= RARE)
             .collect();
         if MOST * misfits.len() > rows.len() {
@@ -54,7 +59,7 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
                 for direction in 0..2 {
                     let told = ports(draft, other, row, direction);
                     if told < best.0 {
-                        let cost = told + misfit(draft, other, row, direction);
+                        let cost = told + misfit(other, row, direction);
                         if cost < best.0 {
                             best = (cost, other, direction);
                         }
