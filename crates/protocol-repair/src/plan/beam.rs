@@ -145,6 +145,10 @@ impl<S: State, C: Copy> Beam<S, C> {
         let (mut least, mut limit) = (f32::MAX, f32::MAX);
         for (so_far, state, before) in &self.states {
             let (so_far, before) = (*so_far, *before);
+            if so_far > (least + margin).min(limit) {
+                // Nor is anything that follows the dearer ones kept.
+                break;
+            }
             let (next, keys, slots) = (&mut self.next, &mut self.keys, &mut self.slots);
             let (least, limit) = (&mut least, &mut limit);
             choices(
