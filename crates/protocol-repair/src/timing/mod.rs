@@ -4,18 +4,20 @@ mod align;
 mod draw;
 mod file;
 mod fit;
+mod habits;
+mod order;
 mod step;
 mod stretch;
 
 use crate::Result;
 use crate::config::Timing;
-use crate::draft::Draft;
+use crate::draft::{Draft, RowFacts, Transport};
 use file::File;
-use nprint_codec::Trace;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use step::{context, observe};
+use nprint_codec::{Trace, tcp};
+use step::{Packet, Service, Sight, context, observe};
 use stretch::Stretch;
 
 /// Inter-arrival times learned from captures; a small JSON file.
@@ -132,8 +134,8 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             }
         }
         Timing::Model { model, label } => {
-            let contexts = contexts(draft);
-            let gaps = draw::gaps(&model.part(label.as_deref()), &contexts, draft.config.seed);
+            let packets = packets(draft);
+            let gaps = draw::gaps(&model.part(label.as_deref()), &packets, draft.config.seed);
             let mut now = 0_u64;
             for (facts, gap) in draft.rows.iter_mut().zip(std::iter::once(0).chain(gaps)) {
                 now = now.saturating_add(gap);
@@ -143,17 +145,43 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     }
 }
 
-/// The context of every row but the first.
-fn contexts(draft: &Draft<'_>) -> Vec<u8> {
+/// Every row but the first.
+fn packets(draft: &Draft<'_>) -> Vec<Packet> {
     let pairs = draft.rows.windows(2).enumerate();
-    pairs
-        .map(|(before, pair)| {
-            let facts = pair[1];
-            let (ip, extension, transport) = crate::compile::lengths::headers(draft, before + 1);
-            let size_bytes = ip + extension + transport + facts.payload_bytes;
-            context(pair[0].direction != facts.direction, facts.payload_bytes > 0, size_bytes)
-        })
-        .collect()
+    let packet = |(before, pair): (usize, &[RowFacts])| {
+        let row = before + 1;
+        let changed = pair[0].direction != pair[1].direction;
+        Packet { context: context(changed, sight(draft, row)), service: service(draft, row) }
+    };
+    pairs.map(packet).collect()
+}
+
+fn service(draft: &Draft<'_>, row: usize) -> Service {
+    let facts = draft.rows[row];
+    let [one, other] = draft.flows[facts.flow].ports;
+    match facts.stack.transport {
+        Transport::Tcp => (6, one.min(other)),
+        Transport::Udp => (17, one.min(other)),
+        Transport::Icmp => (1, 0),
+        Transport::Fragment | Transport::Other => (0, 0),
+    }
+}
+
+fn sight(draft: &Draft<'_>, row: usize) -> Sight {
+    let facts = draft.rows[row];
+    let (ip, extension, transport) = crate::compile::lengths::headers(draft, row);
+    let first = draft.flows[facts.flow].rows.first() == Some(&row);
+    let set = |flag| draft.value(row, flag) == 1;
+    let ends = match facts.stack.transport {
+        Transport::Tcp => first || set(tcp::SYN) || set(tcp::FIN) || set(tcp::RST),
+        Transport::Udp => first,
+        Transport::Icmp | Transport::Fragment | Transport::Other => false,
+    };
+    Sight {
+        ends,
+        has_payload: facts.payload_bytes > 0,
+        size_bytes: ip + extension + transport + facts.payload_bytes,
+    }
 }
 
 #[cfg(test)]
@@ -167,8 +195,13 @@ mod tests {
         ip
     }
 
+    fn sized(changed: bool, size_bytes: u32) -> Packet {
+        let sight = Sight { ends: false, has_payload: true, size_bytes };
+        Packet { context: context(changed, sight), service: (17, 0) }
+    }
+
     fn drawn(model: &TimingModel, label: Option<&str>, packets: usize, seed: u64) -> Vec<u64> {
-        draw::gaps(&model.part(label), &vec![context(false, true, 1400); packets], seed)
+        draw::gaps(&model.part(label), &vec![sized(false, 1400); packets], seed)
     }
 
     #[test]
@@ -213,18 +246,14 @@ mod tests {
         }
         let model = TimingModel::fit(std::slice::from_ref(&trace));
         let mut last = false;
-        let contexts: Vec<u8> = runs(3)
+        let packets: Vec<Packet> = runs(3)
             .map(|back| {
-                context(
-                    std::mem::replace(&mut last, back) != back,
-                    true,
-                    1400 - 1340 * u32::from(back),
-                )
+                sized(std::mem::replace(&mut last, back) != back, 1400 - 1340 * u32::from(back))
             })
             .collect();
-        let drawn = draw::gaps(&model.part(None), &contexts, 5);
+        let drawn = draw::gaps(&model.part(None), &packets, 5);
         let right = runs(3).zip(&drawn).filter(|(back, gap)| (**gap > 1_000_000) == *back).count();
-        assert!(right * 100 > contexts.len() * 95, "{right} of {}", contexts.len());
+        assert!(right * 100 > packets.len() * 95, "{right} of {}", packets.len());
     }
 
     #[test]

@@ -1,0 +1,132 @@
+//! Exchanges gaps until their autocorrelation is right.
+//!
+//! # Source
+//! Schreiber, "Constrained randomization of time series data", Physical Review Letters 80 (1998): a
+//! series with a given distribution and given autocorrelations is found by exchanging values. Here
+//! only values of packets of the same context are exchanged, and the search begins near its end, so that an
+//! exchange that does not help is never kept. The autocorrelations are those of the gaps, which a few long
+//! pauses rule, and those of their logarithms, which all gaps do.
+
+use super::step::{CONTEXTS, LEVELS, Packet, gap_ns};
+use super::stretch::Stretch;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::sync::LazyLock;
+
+/// Autocorrelations that are restored: at lags 1 to this.
+const LAGS: usize = 20;
+/// Exchanges that are tried, for each packet.
+const TRIES: usize = 4;
+
+/// Exchanges heights of packets of the same context until the autocorrelations are the stretches' mean.
+pub(super) fn restore(
+    heights: &mut [f32],
+    stretches: &[&Stretch],
+    packets: &[Packet],
+    random: &mut ChaCha8Rng,
+) {
+    let gaps: Vec<f32> = heights.iter().map(|h| gap_ns(f64::from(*h)) as f32).collect();
+    let mut series = [Series::new(heights), Series::new(&gaps)];
+    for (series, wanted) in series.iter_mut().zip(mean_autocorrelations(stretches)) {
+        series.want(wanted);
+    }
+    let partners = partners(packets);
+    let mut error: f32 = series.iter().map(|series| series.error(&series.sums)).sum();
+    for _ in 0..TRIES * heights.len() {
+        let first = random.random_range(0..heights.len());
+        let others = &partners[usize::from(packets[first].context)];
+        let second = others[random.random_range(0..others.len())];
+        let exchanged = series.each_ref().map(|series| series.sums_with(first, second));
+        let new = series[0].error(&exchanged[0]) + series[1].error(&exchanged[1]);
+        if new < error {
+            error = new;
+            for (series, sums) in series.iter_mut().zip(exchanged) {
+                series.sums = sums;
+                series.padded.swap(first + LAGS, second + LAGS);
+            }
+            heights.swap(first, second);
+        }
+    }
+}
+
+/// The packets of each context.
+fn partners(packets: &[Packet]) -> Vec<Vec<usize>> {
+    let mut out = vec![Vec::new(); CONTEXTS];
+    for (index, packet) in packets.iter().enumerate() {
+        out[usize::from(packet.context)].push(index);
+    }
+    out
+}
+
+/// Of levels and of gaps.
+fn mean_autocorrelations(stretches: &[&Stretch]) -> [[f32; LAGS]; 2] {
+    /// The gap in the middle of each level.
+    static GAPS: LazyLock<[f32; LEVELS]> =
+        LazyLock::new(|| std::array::from_fn(|level| gap_ns(level as f64 + 0.5) as f32));
+    let level = |level: u8| f32::from(level);
+    let gap = |level: u8| GAPS[usize::from(level)];
+    let mut means = [[0.0; LAGS]; 2];
+    for stretch in stretches {
+        let values = |of: &dyn Fn(u8) -> f32| -> Vec<f32> {
+            stretch.steps().iter().map(|step| of(step.level)).collect()
+        };
+        for (mean, values) in means.iter_mut().zip([values(&level), values(&gap)]) {
+            let own = Series::new(&values).sums;
+            mean.iter_mut().zip(own).for_each(|(mean, own)| *mean += own / stretches.len() as f32);
+        }
+    }
+    means
+}
+
+/// Values less their mean in units of their standard deviation over the root of their number, so that the sums
+/// of their products are autocorrelations.
+struct Series {
+    /// Between [`LAGS`] zeros on either side.
+    padded: Vec<f32>,
+    /// Of the products of values 1 to [`LAGS`] apart.
+    sums: [f32; LAGS],
+    wanted: [f32; LAGS],
+}
+
+impl Series {
+    fn new(values: &[f32]) -> Self {
+        let mean = values.iter().sum::<f32>() / values.len().max(1) as f32;
+        let square: f32 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        // Values that do not differ: all zero.
+        let scale = if square > 1e-6 * mean * mean { square.sqrt().recip() } else { 0.0 };
+        let mut padded = vec![0.0; values.len() + 2 * LAGS];
+        let own = padded[LAGS..].iter_mut().zip(values);
+        own.for_each(|(to, value)| *to = scale * (value - mean));
+        let mut sums = [0.0; LAGS];
+        for window in padded[LAGS..].windows(LAGS + 1) {
+            sums.iter_mut().zip(&window[1..]).for_each(|(sum, later)| *sum += window[0] * later);
+        }
+        Self { padded, sums, wanted: [0.0; LAGS] }
+    }
+
+    fn want(&mut self, autocorrelations: [f32; LAGS]) {
+        self.wanted = autocorrelations;
+    }
+
+    /// The sums if two values were exchanged.
+    #[inline]
+    fn sums_with(&self, first: usize, second: usize) -> [f32; LAGS] {
+        let around = |at: usize| &self.padded[at..][..2 * LAGS + 1];
+        let (a, b) = (around(first), around(second));
+        let more = b[LAGS] - a[LAGS];
+        let mut sums = self.sums;
+        for (lag, sum) in sums.iter_mut().enumerate() {
+            let (before, after) = (LAGS - 1 - lag, LAGS + 1 + lag);
+            *sum += more * (a[before] + a[after] - b[before] - b[after]);
+        }
+        // Their own product is not changed.
+        if let Some(sum) = sums.get_mut(first.abs_diff(second).wrapping_sub(1)) {
+            *sum -= more * more;
+        }
+        sums
+    }
+
+    fn error(&self, sums: &[f32; LAGS]) -> f32 {
+        sums.iter().zip(&self.wanted).map(|(sum, wanted)| (sum - wanted).powi(2)).sum()
+    }
+}
