@@ -107,8 +107,3 @@ fn autocorrelation(values: &[f64]) -> [f64; LAGS] {
         if square > 1e-18 { sum / square } else { 0.0 }
     })
 }
-
-pub(crate) fn curve_of(set: &[Gaps]) -> [f64; LAGS] {
-    let all: Vec<[f64; LAGS]> = set.iter().map(|g| autocorrelation(&g.seconds)).collect();
-    std::array::from_fn(|lag| all.iter().map(|c| c[lag]).sum::<f64>() / all.len() as f64)
-}

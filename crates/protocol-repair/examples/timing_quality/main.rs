@@ -77,10 +77,6 @@ fn main() -> Fallible<()> {
             let real = gaps_of(b);
             let (captures, of_class) = found.entry(class).or_default();
             *captures = b.len();
-            if class.ends_with("sts") && seed < 3 {
-                let f = |set: &[Gaps]| distances::curve_of(set).map(|v| format!("{v:.2}"))[..6].join(" ");
-                println!("{class} real {} | lab {} | unl {} | floor {}", f(&real), f(&sets[0]), f(&sets[1]), f(&sets[2]));
-            }
             for (kind, set) in sets.into_iter().enumerate() {
                 of_class[kind].push(apart(&set, &real));
                 all[kind].0.extend(set);

@@ -16,7 +16,9 @@ use std::sync::LazyLock;
 /// Autocorrelations that are restored: at lags 1 to this.
 const LAGS: usize = 20;
 /// Exchanges that are tried, for each packet.
-const TRIES: usize = 4;
+const TRIES: usize = 6;
+/// Of the longest gaps, which alone rule the autocorrelation of gaps: one in so many packets.
+const LONGEST: usize = 32;
 
 /// Exchanges heights of packets of the same context until the autocorrelations are the stretches' mean.
 pub(super) fn restore(
@@ -32,8 +34,13 @@ pub(super) fn restore(
     }
     let partners = partners(packets);
     let mut error: f32 = series.iter().map(|series| series.error(&series.sums)).sum();
-    for _ in 0..TRIES * heights.len() {
-        let first = random.random_range(0..heights.len());
+    // Where the longest gaps are, wherever they go.
+    let mut longest: Vec<usize> = (0..heights.len()).collect();
+    longest.sort_unstable_by(|a, b| heights[*b].total_cmp(&heights[*a]));
+    longest.truncate(heights.len().div_ceil(LONGEST));
+    for index in 0..TRIES * heights.len() {
+        let place = random.random_range(0..longest.len());
+        let first = if index & 1 == 0 { longest[place] } else { random.random_range(0..heights.len()) };
         let others = &partners[usize::from(packets[first].context)];
         let second = others[random.random_range(0..others.len())];
         let exchanged = series.each_ref().map(|series| series.sums_with(first, second));
@@ -45,6 +52,9 @@ pub(super) fn restore(
                 series.padded.swap(first + LAGS, second + LAGS);
             }
             heights.swap(first, second);
+            if index & 1 == 0 {
+                longest[place] = second;
+            }
         }
     }
 }
