@@ -1,7 +1,7 @@
 //! Gaps for the packets of a trace: those of real captures whose packets come in the same order of
 //! directions and sizes.
 //!
-//! The [`NEAR`] stretches that speak the same services and whose contexts follow each other most as the
+//! The up to [`NEAR`] stretches that speak the same services and whose contexts follow each other most as the
 //! trace's do are what the trace is like. It takes over the gaps of one of them, chosen by seed, in their order, as far as directions and sizes
 //! agree, so that bursts and pauses of every scale come with them. How long gaps are is then what it is in all of
 //! these stretches together, in each context: ranks are kept, and become the gaps of these ranks. One stretch
@@ -23,8 +23,10 @@ use rand_chacha::ChaCha8Rng;
 
 /// Gap where the model has none. Units: nanoseconds.
 const UNKNOWN_NS: u64 = 1_000_000;
-/// Stretches that a trace is like.
-const NEAR: usize = 3;
+/// Most stretches that a trace is like.
+const NEAR: usize = 4;
+/// Those that are so many times as far as the nearest one are something else.
+const FAR: u32 = 2;
 /// Fewer gaps of a context are no distribution.
 const FEWEST: usize = 4;
 
@@ -55,8 +57,12 @@ fn nearest<'a>(stretches: &[&'a Stretch], packets: &[Packet]) -> Vec<&'a Stretch
     let mut all: Vec<(u32, &Stretch)> =
         stretches.iter().map(|stretch| (own.apart(stretch.habits()), *stretch)).collect();
     all.sort_by_key(|(apart, _)| *apart);
-    all.truncate(NEAR);
-    all.into_iter().map(|(_, stretch)| stretch).collect()
+    let far = all.first().map_or(0, |(nearest, _)| FAR * nearest);
+    all.into_iter()
+        .take(NEAR)
+        .take_while(|(apart, _)| *apart <= far)
+        .map(|(_, stretch)| stretch)
+        .collect()
 }
 
 /// Heights of gaps: in each context distributed as in the stretches, in the order of the levels. Contexts that
@@ -95,4 +101,63 @@ fn restore(
         }
     }
     heights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::level_of;
+    use super::*;
+
+    /// Packets of two contexts in turn, their gaps by number and context.
+    fn stretch(port: u16, gap: impl Fn(u64, u8) -> u64) -> Stretch {
+        let observed: Vec<(Packet, u64)> =
+            packets(400, port).iter().zip(0..).map(|(p, i)| (*p, gap(i, p.context))).collect();
+        Stretch::new(&observed).expect("packets")
+    }
+
+    fn packets(count: u64, port: u16) -> Vec<Packet> {
+        let context = |index: u64| if index % 3 == 2 { 6 } else { 3 };
+        (0..count).map(|i| Packet { context: context(i), service: (6, port) }).collect()
+    }
+
+    fn share(gaps: &[u64], over: u64) -> f64 {
+        gaps.iter().filter(|gap| **gap > over).count() as f64 / gaps.len() as f64
+    }
+
+    #[test]
+    fn what_is_like_a_trace_is_mixed_and_nothing_else() {
+        let fast = stretch(80, |_, _| 10_000);
+        let slow = stretch(80, |_, _| 1_000_000);
+        let other = stretch(53, |_, _| 100_000_000);
+        let all = [&fast, &slow, &other];
+        let drawn = gaps(&all, &packets(900, 80), 1);
+        let slow_share = share(&drawn, 100_000);
+        assert!((0.45..0.55).contains(&slow_share), "{slow_share} of one in two");
+        assert_eq!(share(&drawn, 50_000_000), 0.0, "gaps of another service");
+        assert!(share(&gaps(&all, &packets(900, 53), 1), 50_000_000) > 0.99);
+    }
+
+    #[test]
+    fn lengths_are_those_of_the_context() {
+        let own =
+            stretch(80, |i, context| if context == 6 { 1_000_000 * (1 + i % 7) } else { 5_000 });
+        let packets = packets(900, 80);
+        let drawn = gaps(&[&own], &packets, 2);
+        for (packet, gap) in packets.iter().zip(&drawn) {
+            assert_eq!(packet.context == 6, *gap > 100_000, "{packet:?} {gap}");
+        }
+        let of = |gap: u64| usize::from(level_of(gap));
+        let mut counts = [0_usize; LEVELS];
+        drawn.iter().for_each(|gap| counts[of(*gap)] += 1);
+        // A seventh of three hundred, a packet more or less.
+        assert!(counts[of(1_000_000)].abs_diff(300_usize.div_ceil(7)) <= 2, "{counts:?}");
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let own = stretch(80, |i, _| 1_000 + i * i);
+        let draw = |seed| gaps(&[&own], &packets(700, 80), seed);
+        assert_eq!(draw(3), draw(3));
+        assert_ne!(draw(3), draw(4));
+    }
 }

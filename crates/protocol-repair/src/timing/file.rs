@@ -76,14 +76,17 @@ mod tests {
 
     #[test]
     fn damaged_files_are_refused() {
-        let stretches =
-            |text: &str| format!(r#"{{"version":3,"stretches":[{text}],"labels":{{}}}}"#);
-        assert!(TimingModel::from_json(&stretches(r#""AAAAAB","AI""#)).is_ok());
-        assert!(error(&stretches(r#""AAAB""#)).contains("no gap at character 3"), "half a gap");
-        assert!(error(&stretches(r#""AB""#)).contains("no gap at character 0"), "more than a gap");
-        assert!(error(&stretches(r#""AAA__A""#)).contains("no gap at character 3"), "no code");
-        assert!(error(&stretches(r#""A?""#)).contains("no gap at character 0"), "no digit");
-        assert!(error(&stretches(r#""""#)).contains("no gap at character 0"), "empty");
+        let stretch = |text: &str| {
+            let stretch = format!(r#"{{"services":[[[17,53],32768]],"gaps":"{text}"}}"#);
+            format!(r#"{{"version":3,"stretches":[{stretch}],"labels":{{}}}}"#)
+        };
+        assert!(TimingModel::from_json(&stretch("AAAAAB")).is_ok());
+        assert!(TimingModel::from_json(&stretch("AAAAI")).is_ok());
+        assert!(error(&stretch("AAAB")).contains("no gap at character 3"), "half a gap");
+        assert!(error(&stretch("AB")).contains("no gap at character 0"), "more than a gap");
+        assert!(error(&stretch("AAA__A")).contains("no gap at character 3"), "no code");
+        assert!(error(&stretch("AAA?AA")).contains("no gap at character 3"), "no digit");
+        assert!(error(&stretch("")).contains("no gap at character 0"), "empty");
         assert!(error(r#"{"version":3,"labels":{}}"#).contains("missing field `stretches`"));
     }
 
@@ -91,7 +94,7 @@ mod tests {
     fn labels_without_stretches_are_refused() {
         let labels = |text: &str| {
             TimingModel::from_json(&format!(
-                r#"{{"version":3,"stretches":["AA"],"labels":{text}}}"#
+                r#"{{"version":3,"stretches":[{{"services":[],"gaps":"AA"}}],"labels":{text}}}"#
             ))
         };
         assert!(labels(r#"{"a":[0]}"#).is_ok());

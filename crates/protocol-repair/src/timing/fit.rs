@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 /// Gaps of a stretch: those of an image of 1024 packets. Within fewer, a capture's slow changes,
 /// and with them its autocorrelation, would be lost.
 pub(super) const STRETCH: usize = 1023;
-/// Most gaps that a model keeps: 375 kB.
+/// Most gaps that a model keeps, nearly: 375 kB.
 const MOST: usize = 250_000;
 
 /// A capture's packets, gaps and labels.
 pub(super) type Observed<'a> = (Vec<(Packet, u64)>, &'a [String]);
 
-/// Keeps stretches of at most [`MOST`] gaps, as many of each of the captures' kinds (those of the same
+/// Keeps stretches of about [`MOST`] gaps at most, as many of each of the captures' kinds (those of the same
 /// labels), the most [representative] of each; each with its labels.
 pub(super) fn fit<'a>(captures: &[Observed<'a>]) -> Vec<(Stretch, &'a [String])> {
     let mut kinds: BTreeMap<&[String], Vec<Stretch>> = BTreeMap::new();
@@ -34,18 +34,21 @@ pub(super) fn fit<'a>(captures: &[Observed<'a>]) -> Vec<(Stretch, &'a [String])>
 }
 
 /// How many of each kind are kept: one of each in turn, while there are any and there is room for one of
-/// its longest.
+/// mean length.
 fn shares(kinds: &[&[Stretch]]) -> Vec<usize> {
-    let longest = |kind: &&[Stretch]| kind.iter().map(|s| s.steps().len()).max().unwrap_or(0);
-    let longest: Vec<usize> = kinds.iter().map(longest).collect();
+    let mean = |kind: &&[Stretch]| {
+        let gaps: usize = kind.iter().map(|stretch| stretch.steps().len()).sum();
+        gaps.div_ceil(kind.len().max(1))
+    };
+    let means: Vec<usize> = kinds.iter().map(mean).collect();
     let mut shares = vec![0; kinds.len()];
     let mut room = MOST;
     loop {
         let before = room;
-        for ((share, kind), longest) in shares.iter_mut().zip(kinds).zip(&longest) {
-            if *share < kind.len() && *longest <= room {
+        for ((share, kind), mean) in shares.iter_mut().zip(kinds).zip(&means) {
+            if *share < kind.len() && *mean <= room {
                 *share += 1;
-                room -= longest;
+                room -= mean;
             }
         }
         if room == before {
@@ -116,9 +119,8 @@ mod tests {
     #[test]
     fn room_is_shared_evenly() {
         let kinds = [[1000; 3].as_slice(), &[1000; 300], &[], &[500; 90]].map(stretches);
-        let of = |kinds: &[Vec<Stretch>]| {
-            shares(&kinds.iter().map(Vec::as_slice).collect::<Vec<_>>())
-        };
+        let of =
+            |kinds: &[Vec<Stretch>]| shares(&kinds.iter().map(Vec::as_slice).collect::<Vec<_>>());
         assert_eq!(of(&kinds), [3, 202, 0, 90]);
         assert_eq!(of(&[stretches(&[1000; 200]), stretches(&[1000; 200])]), [125, 125]);
         assert!(shares(&[]).is_empty());

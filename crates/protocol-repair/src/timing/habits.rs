@@ -37,7 +37,11 @@ impl Habits {
         contexts: impl Iterator<Item = u8> + Clone,
         services: Vec<(Service, u16)>,
     ) -> Self {
-        Self { pairs: pairs(contexts.clone()), beginning: pairs(contexts.take(BEGINNING)), services }
+        Self {
+            pairs: pairs(contexts.clone()),
+            beginning: pairs(contexts.take(BEGINNING)),
+            services,
+        }
     }
 
     pub(super) fn services(&self) -> &[(Service, u16)] {

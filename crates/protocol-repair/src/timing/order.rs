@@ -40,7 +40,8 @@ pub(super) fn restore(
     longest.truncate(heights.len().div_ceil(LONGEST));
     for index in 0..TRIES * heights.len() {
         let place = random.random_range(0..longest.len());
-        let first = if index & 1 == 0 { longest[place] } else { random.random_range(0..heights.len()) };
+        let first =
+            if index & 1 == 0 { longest[place] } else { random.random_range(0..heights.len()) };
         let others = &partners[usize::from(packets[first].context)];
         let second = others[random.random_range(0..others.len())];
         let exchanged = series.each_ref().map(|series| series.sums_with(first, second));
@@ -138,5 +139,74 @@ impl Series {
 
     fn error(&self, sums: &[f32; LAGS]) -> f32 {
         sums.iter().zip(&self.wanted).map(|(sum, wanted)| (sum - wanted).powi(2)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand::seq::SliceRandom;
+
+    fn packets(count: usize) -> Vec<Packet> {
+        let packet = |index: usize| Packet { context: 3 * (index % 2) as u8, service: (17, 53) };
+        (0..count).map(packet).collect()
+    }
+
+    #[test]
+    fn sums_after_an_exchange_are_those_of_the_exchanged() {
+        let values: Vec<f32> = (0..60_u16).map(|i| f32::from(i * i % 37)).collect();
+        for (first, second) in [(0, 59), (5, 6), (6, 5), (10, 30), (11, 11), (40, 20), (3, 50)] {
+            let mut exchanged = values.clone();
+            exchanged.swap(first, second);
+            let expected = Series::new(&exchanged).sums;
+            let found = Series::new(&values).sums_with(first, second);
+            for (lag, (a, b)) in found.iter().zip(expected).enumerate() {
+                assert!((a - b).abs() < 1e-5, "{first} {second} lag {}: {a} {b}", lag + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn shuffled_gaps_get_their_autocorrelation_back_within_contexts() {
+        // Six slow packets after each eighteen fast ones.
+        let gap = |index: usize| if index % 24 < 6 { 9_000_000 } else { 20_000 + index as u64 };
+        let observed: Vec<(Packet, u64)> = packets(960).into_iter().zip((0..).map(gap)).collect();
+        let stretch = Stretch::new(&observed).expect("packets");
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let packets = packets(960);
+        let mut heights: Vec<f32> =
+            stretch.steps().iter().map(|step| f32::from(step.level) + 0.5).collect();
+        // Shuffled among the packets of each context.
+        for context in 0..2 {
+            let mut own: Vec<f32> = heights.iter().skip(context).step_by(2).copied().collect();
+            own.shuffle(&mut random);
+            heights.iter_mut().skip(context).step_by(2).zip(own).for_each(|(to, h)| *to = h);
+        }
+        let of_context = |heights: &[f32]| {
+            let mut own: Vec<f32> = heights.iter().step_by(2).copied().collect();
+            own.sort_by(f32::total_cmp);
+            own
+        };
+        let error = |heights: &[f32]| {
+            let mut series = Series::new(heights);
+            series.want(mean_autocorrelations(&[&stretch])[0]);
+            series.error(&series.sums)
+        };
+        let (before, lengths) = (error(&heights), of_context(&heights));
+        restore(&mut heights, &[&stretch], &packets, &mut random);
+        assert!(error(&heights) < 0.2 * before, "{} of {before}", error(&heights));
+        assert_eq!(of_context(&heights), lengths);
+    }
+
+    #[test]
+    fn values_that_do_not_differ_are_left() {
+        let observed: Vec<(Packet, u64)> =
+            packets(50).into_iter().map(|packet| (packet, 5_000)).collect();
+        let stretch = Stretch::new(&observed).expect("packets");
+        let mut heights = vec![4.5; 50];
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        restore(&mut heights, &[&stretch], &packets(50), &mut random);
+        assert_eq!(heights, [4.5; 50]);
     }
 }

@@ -128,7 +128,7 @@ mod tests {
         for gap in [1_000, 1_234, 56_789, 3_000_000, 40_000_000_000_u64] {
             let level = f64::from(level_of(gap));
             assert!(gap_ns(level) <= gap + 1 && gap <= gap_ns(level + 1.0) + 1, "{gap}");
-            assert!(gap_ns(level + 6.0) as f64 / gap_ns(level) as f64 < 10.01);
+            assert!(gap_ns(level + 6.0) as f64 / (gap_ns(level) as f64) < 10.01);
             assert!(gap_ns(height_of(gap)).abs_diff(gap) <= 1);
         }
         assert_eq!((level_of(0), level_of(u64::MAX)), (0, 50));

@@ -42,7 +42,8 @@ impl Stretch {
     /// The stretch of these packets and gaps, where there are any.
     pub(super) fn new(observed: &[(Packet, u64)]) -> Option<Self> {
         let packets: Vec<Packet> = observed.iter().map(|(packet, _)| *packet).collect();
-        let step = |(packet, gap): &(Packet, u64)| Step { context: packet.context, level: level_of(*gap) };
+        let step =
+            |(packet, gap): &(Packet, u64)| Step { context: packet.context, level: level_of(*gap) };
         let steps: Vec<Step> = observed.iter().map(step).collect();
         if steps.is_empty() { None } else { Some(Self { steps, habits: Habits::of(&packets) }) }
     }
@@ -109,15 +110,16 @@ fn bits(characters: &[u8]) -> Option<usize> {
     match characters {
         [high, middle, low] => Some(digit(high)? << 12 | digit(middle)? << 6 | digit(low)?),
         // What is left over behind the only code.
-        [high, low] => Some(digit(high)? << 12 | digit(low)? << 6).filter(|bits| bits & 0b1_1111_1111 == 0),
+        [high, low] => {
+            Some(digit(high)? << 12 | digit(low)? << 6).filter(|bits| bits & 0b1_1111_1111 == 0)
+        }
         _ => None,
     }
 }
 
 fn step(code: usize) -> Option<Step> {
     let context = code.div_euclid(LEVELS);
-    (context < CONTEXTS)
-        .then(|| Step { context: context as u8, level: (code % LEVELS) as u8 })
+    (context < CONTEXTS).then(|| Step { context: context as u8, level: (code % LEVELS) as u8 })
 }
 
 #[cfg(test)]
