@@ -108,7 +108,6 @@ fn times_of_captures_that_the_model_has_not_seen() {
     let model = TimingModel::default();
     let unlabelled = off(&sets, |c| drawn(&c.trace, &model, None, 1));
     let labelled = off(&sets, |c| drawn(&c.trace, &model, Some(&c.label), 1));
-    println!("floor {floor:.4?}, drawn {unlabelled:.4?}, with label {labelled:.4?}");
     for found in [unlabelled, labelled] {
         assert_within(&WASSERSTEIN, found, 1.5, floor);
         assert_within(&AUTOCORRELATION, found, 1.5, floor);
@@ -173,7 +172,6 @@ fn times_of_second_halves() {
         let same = with_gaps(second, &vec![mean; second.len()]);
         add(&mut constant, apart(&[real[0].with_times_of(&same)], &real));
     }
-    println!("floor {floor:.4?}, drawn {found:.4?}, constant {constant:.4?}");
     assert_within(&WASSERSTEIN, found, 1.5, floor);
     assert_within(&AUTOCORRELATION, found, 1.5, floor);
     assert!(constant[WASSERSTEIN[0]] > 2.0 * floor[WASSERSTEIN[0]], "{constant:.3?}");

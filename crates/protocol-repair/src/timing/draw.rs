@@ -133,7 +133,7 @@ mod tests {
         let drawn = gaps(&all, &packets(900, 80), 1);
         let slow_share = share(&drawn, 100_000);
         assert!((0.45..0.55).contains(&slow_share), "{slow_share} of one in two");
-        assert_eq!(share(&drawn, 50_000_000), 0.0, "gaps of another service");
+        assert!(drawn.iter().all(|gap| *gap < 50_000_000), "gaps of another service");
         assert!(share(&gaps(&all, &packets(900, 53), 1), 50_000_000) > 0.99);
     }
 
@@ -148,7 +148,9 @@ mod tests {
         }
         let of = |gap: u64| usize::from(level_of(gap));
         let mut counts = [0_usize; LEVELS];
-        drawn.iter().for_each(|gap| counts[of(*gap)] += 1);
+        for gap in drawn {
+            counts[of(gap)] += 1;
+        }
         // A seventh of three hundred, a packet more or less.
         assert!(counts[of(1_000_000)].abs_diff(300_usize.div_ceil(7)) <= 2, "{counts:?}");
     }

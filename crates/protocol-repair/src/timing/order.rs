@@ -28,29 +28,24 @@ pub(super) fn restore(
     random: &mut ChaCha8Rng,
 ) {
     let gaps: Vec<f32> = heights.iter().map(|h| gap_ns(f64::from(*h)) as f32).collect();
-    let mut series = [Series::new(heights), Series::new(&gaps)];
-    for (series, wanted) in series.iter_mut().zip(mean_autocorrelations(stretches)) {
-        series.want(wanted);
-    }
+    let [of_levels, of_gaps] = mean_autocorrelations(stretches);
+    let mut series = [Series::new(heights, of_levels), Series::new(&gaps, of_gaps)];
     let partners = partners(packets);
+    let mut longest = longest(heights);
     let mut error: f32 = series.iter().map(|series| series.error(&series.sums)).sum();
-    // Where the longest gaps are, wherever they go.
-    let mut longest: Vec<usize> = (0..heights.len()).collect();
-    longest.sort_unstable_by(|a, b| heights[*b].total_cmp(&heights[*a]));
-    longest.truncate(heights.len().div_ceil(LONGEST));
     for index in 0..TRIES * heights.len() {
+        // By turns one of the longest gaps and any.
         let place = random.random_range(0..longest.len());
-        let first =
-            if index & 1 == 0 { longest[place] } else { random.random_range(0..heights.len()) };
+        let any = random.random_range(0..heights.len());
+        let first = if index & 1 == 0 { longest[place] } else { any };
         let others = &partners[usize::from(packets[first].context)];
         let second = others[random.random_range(0..others.len())];
         let exchanged = series.each_ref().map(|series| series.sums_with(first, second));
-        let new = series[0].error(&exchanged[0]) + series[1].error(&exchanged[1]);
+        let new: f32 = series.iter().zip(&exchanged).map(|(s, sums)| s.error(sums)).sum();
         if new < error {
             error = new;
             for (series, sums) in series.iter_mut().zip(exchanged) {
-                series.sums = sums;
-                series.padded.swap(first + LAGS, second + LAGS);
+                series.exchange(first, second, sums);
             }
             heights.swap(first, second);
             if index & 1 == 0 {
@@ -58,6 +53,14 @@ pub(super) fn restore(
             }
         }
     }
+}
+
+/// Where the longest gaps are.
+fn longest(heights: &[f32]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..heights.len()).collect();
+    places.sort_unstable_by(|a, b| heights[*b].total_cmp(&heights[*a]));
+    places.truncate(heights.len().div_ceil(LONGEST));
+    places
 }
 
 /// The packets of each context.
@@ -82,7 +85,7 @@ fn mean_autocorrelations(stretches: &[&Stretch]) -> [[f32; LAGS]; 2] {
             stretch.steps().iter().map(|step| of(step.level)).collect()
         };
         for (mean, values) in means.iter_mut().zip([values(&level), values(&gap)]) {
-            let own = Series::new(&values).sums;
+            let own = Series::new(&values, [0.0; LAGS]).sums;
             mean.iter_mut().zip(own).for_each(|(mean, own)| *mean += own / stretches.len() as f32);
         }
     }
@@ -100,7 +103,7 @@ struct Series {
 }
 
 impl Series {
-    fn new(values: &[f32]) -> Self {
+    fn new(values: &[f32], wanted: [f32; LAGS]) -> Self {
         let mean = values.iter().sum::<f32>() / values.len().max(1) as f32;
         let square: f32 = values.iter().map(|value| (value - mean).powi(2)).sum();
         // Values that do not differ: all zero.
@@ -112,17 +115,13 @@ impl Series {
         for window in padded[LAGS..].windows(LAGS + 1) {
             sums.iter_mut().zip(&window[1..]).for_each(|(sum, later)| *sum += window[0] * later);
         }
-        Self { padded, sums, wanted: [0.0; LAGS] }
-    }
-
-    fn want(&mut self, autocorrelations: [f32; LAGS]) {
-        self.wanted = autocorrelations;
+        Self { padded, sums, wanted }
     }
 
     /// The sums if two values were exchanged.
     #[inline]
     fn sums_with(&self, first: usize, second: usize) -> [f32; LAGS] {
-        let around = |at: usize| &self.padded[at..][..2 * LAGS + 1];
+        let around = |at: usize| &self.padded[at..][..=2 * LAGS];
         let (a, b) = (around(first), around(second));
         let more = b[LAGS] - a[LAGS];
         let mut sums = self.sums;
@@ -137,6 +136,12 @@ impl Series {
         sums
     }
 
+    fn exchange(&mut self, first: usize, second: usize, sums: [f32; LAGS]) {
+        self.padded.swap(first + LAGS, second + LAGS);
+        self.sums = sums;
+    }
+
+    /// How far sums are from those that are wanted.
     fn error(&self, sums: &[f32; LAGS]) -> f32 {
         sums.iter().zip(&self.wanted).map(|(sum, wanted)| (sum - wanted).powi(2)).sum()
     }
@@ -159,8 +164,8 @@ mod tests {
         for (first, second) in [(0, 59), (5, 6), (6, 5), (10, 30), (11, 11), (40, 20), (3, 50)] {
             let mut exchanged = values.clone();
             exchanged.swap(first, second);
-            let expected = Series::new(&exchanged).sums;
-            let found = Series::new(&values).sums_with(first, second);
+            let expected = Series::new(&exchanged, [0.0; LAGS]).sums;
+            let found = Series::new(&values, [0.0; LAGS]).sums_with(first, second);
             for (lag, (a, b)) in found.iter().zip(expected).enumerate() {
                 assert!((a - b).abs() < 1e-5, "{first} {second} lag {}: {a} {b}", lag + 1);
             }
@@ -189,8 +194,7 @@ mod tests {
             own
         };
         let error = |heights: &[f32]| {
-            let mut series = Series::new(heights);
-            series.want(mean_autocorrelations(&[&stretch])[0]);
+            let series = Series::new(heights, mean_autocorrelations(&[&stretch])[0]);
             series.error(&series.sums)
         };
         let (before, lengths) = (error(&heights), of_context(&heights));

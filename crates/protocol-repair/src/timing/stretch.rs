@@ -111,7 +111,7 @@ fn bits(characters: &[u8]) -> Option<usize> {
         [high, middle, low] => Some(digit(high)? << 12 | digit(middle)? << 6 | digit(low)?),
         // What is left over behind the only code.
         [high, low] => {
-            Some(digit(high)? << 12 | digit(low)? << 6).filter(|bits| bits & 0b1_1111_1111 == 0)
+            Some(digit(high)? << 12 | digit(low)? << 6).filter(|bits| bits % (1 << CODE_BITS) == 0)
         }
         _ => None,
     }
@@ -119,7 +119,8 @@ fn bits(characters: &[u8]) -> Option<usize> {
 
 fn step(code: usize) -> Option<Step> {
     let context = code.div_euclid(LEVELS);
-    (context < CONTEXTS).then(|| Step { context: context as u8, level: (code % LEVELS) as u8 })
+    let step = Step { context: context as u8, level: (code % LEVELS) as u8 };
+    (context < CONTEXTS).then_some(step)
 }
 
 #[cfg(test)]
