@@ -178,7 +178,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "times",
         stage: Stage::Plan,
-        reads: &[Flow, PayloadLength],
+        reads: &[Flow, PayloadLength, F(tcp::SYN), F(tcp::FIN), F(tcp::RST)],
         writes: &[Time],
         apply: timing::apply,
     },

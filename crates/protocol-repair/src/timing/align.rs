@@ -10,47 +10,63 @@
 //! are one word, whose bits are the places that the best courses lead to, and a packet is two
 //! operations on it. A table of costs (the tests' twin) gives the same.
 
+use super::step::{CONTEXTS, Packet};
 use super::stretch::Stretch;
 
 /// Places that a packet can take; bit `BAND / 2` is the place of the packet's own number.
 const BAND: usize = 64;
 const MIDDLE: usize = BAND >> 1;
 
-/// For each packet the places that the courses of least cost to it lead to, and whether that cost
-/// is one more than at the packet before.
-fn courses(stretch: &Stretch, contexts: &[u8]) -> impl Iterator<Item = (u64, bool)> {
-    let length = stretch.steps().len();
-    let mut first = (length - MIDDLE % length) % length;
-    let mut places = u64::MAX;
-    contexts.iter().map(move |context| {
-        let having = stretch.having(*context, first);
-        first = if first + 1 == length { 0 } else { first + 1 };
-        let fits = places & having != 0;
-        places = if fits { places & having } else { places | having };
-        (places, !fits)
-    })
+/// Which places of a stretch have a context.
+///
+/// # Layout
+/// For each context a bit a place, the first place the lowest bit of the first word; behind its end the
+/// stretch begins again, for 64 places and more.
+struct Places([Vec<u64>; CONTEXTS]);
+
+impl Places {
+    fn of(stretch: &Stretch) -> Self {
+        let steps = stretch.steps();
+        let words = steps.len().div_ceil(64) + 1;
+        let mut having = [(); CONTEXTS].map(|()| vec![0; words]);
+        for (place, step) in steps.iter().cycle().enumerate().take(64 * words) {
+            having[usize::from(step.context)][place >> 6] |= 1 << (place & 63);
+        }
+        Self(having)
+    }
+
+    /// Which of the 64 places from `place` on have a context: bit 0 is `place` itself, which is a place
+    /// of the stretch.
+    #[inline]
+    fn having(&self, context: u8, place: usize) -> u64 {
+        let words = &self.0[usize::from(context)][place >> 6..][..2];
+        // Two shifts: one by 64 is none.
+        words[0] >> (place & 63) | (words[1] << 1) << (63 - (place & 63))
+    }
 }
 
-/// Least cost of a course of packets of these contexts, or nothing where it is over `limit`.
-pub(super) fn cost(stretch: &Stretch, contexts: &[u8], limit: usize) -> Option<usize> {
-    let mut cost = 0;
-    for (_, more) in courses(stretch, contexts) {
-        cost += usize::from(more);
-        if cost > limit {
-            return None;
-        }
-    }
-    Some(cost)
+/// For each packet the places that the courses of least cost to it lead to.
+fn courses(stretch: &Stretch, packets: &[Packet]) -> Vec<u64> {
+    let length = stretch.steps().len();
+    let having = Places::of(stretch);
+    let mut first = (length - MIDDLE % length) % length;
+    let mut places = u64::MAX;
+    let course = |packet: &Packet| {
+        let having = having.having(packet.context, first);
+        first = if first + 1 == length { 0 } else { first + 1 };
+        places = if places & having != 0 { places & having } else { places | having };
+        places
+    };
+    packets.iter().map(course).collect()
 }
 
 /// The place of each packet on a course of least cost; where there are several, jumps lead back to
 /// the packet's own number.
-pub(super) fn align(stretch: &Stretch, contexts: &[u8]) -> Vec<usize> {
+pub(super) fn align(stretch: &Stretch, packets: &[Packet]) -> Vec<usize> {
     let length = stretch.steps().len();
-    let courses: Vec<u64> = courses(stretch, contexts).map(|(places, _)| places).collect();
     let mut bit = BAND;
-    let mut out: Vec<usize> = Vec::with_capacity(courses.len());
-    for (packet, places) in courses.iter().enumerate().rev() {
+    let mut out: Vec<usize> = Vec::with_capacity(packets.len());
+    for (packet, places) in courses(stretch, packets).iter().enumerate().rev() {
         if bit == BAND || places >> bit & 1 == 0 {
             bit = nearest_to_middle(*places);
         }
@@ -69,13 +85,16 @@ fn nearest_to_middle(places: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::step::Step;
     use super::*;
     use proptest::prelude::*;
 
+    fn packets(contexts: &[u8]) -> Vec<Packet> {
+        contexts.iter().map(|context| Packet { context: *context, service: (6, 80) }).collect()
+    }
+
     fn steps(contexts: &[u8]) -> Stretch {
-        let steps = contexts.iter().map(|context| Step { context: *context, level: 0 });
-        Stretch::new(steps.collect()).expect("at least one")
+        let observed = packets(contexts).into_iter().map(|packet| (packet, 1_000));
+        Stretch::new(&observed.collect::<Vec<_>>()).expect("at least one")
     }
 
     /// Least cost by a table: of each place after each packet.
@@ -110,12 +129,7 @@ mod tests {
             let (stretch, contexts) = (few(stretch), few(contexts));
             let steps = steps(&stretch);
             let least = cost_by_table(&stretch, &contexts);
-            prop_assert_eq!(cost(&steps, &contexts, usize::MAX), Some(least));
-            prop_assert_eq!(cost(&steps, &contexts, least), Some(least));
-            if least > 0 {
-                prop_assert_eq!(cost(&steps, &contexts, least - 1), None);
-            }
-            let places = align(&steps, &contexts);
+            let places = align(&steps, &packets(&contexts));
             prop_assert_eq!(places.len(), contexts.len());
             // In a stretch that is shorter than the band, a jump may lead to where it came from.
             let own = cost_of(&stretch, &contexts, &places);
@@ -124,12 +138,28 @@ mod tests {
     }
 
     #[test]
+    fn places_that_have_a_context_go_round() {
+        for length in [1_usize, 5, 63, 64, 65, 200] {
+            let contexts: Vec<u8> = (0..length).map(|i| (i * i % 7) as u8).collect();
+            let places = Places::of(&steps(&contexts));
+            for place in 0..length {
+                for context in 0..CONTEXTS as u8 {
+                    let bit = |i: usize| (i * i % 7) as u8 == context;
+                    let naive: u64 =
+                        (0..64).map(|i| u64::from(bit((place + i) % length)) << i).sum();
+                    assert_eq!(places.having(context, place), naive, "{length} {place} {context}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_stretch_is_followed_by_its_own_contexts() {
         let contexts: Vec<u8> = (0..500).map(|i: u32| (i * i % 7 % 6) as u8).collect();
-        assert_eq!(align(&steps(&contexts), &contexts), (0..500).collect::<Vec<_>>());
+        assert_eq!(align(&steps(&contexts), &packets(&contexts)), (0..500).collect::<Vec<_>>());
         // Ten packets that the stretch does not have: it is followed behind them again.
         let late = [&contexts[..200], &[5; 10], &contexts[200..]].concat();
-        let places = align(&steps(&contexts), &late);
+        let places = align(&steps(&contexts), &packets(&late));
         assert_eq!(places[..190], (0..190).collect::<Vec<_>>());
         assert_eq!(places[300..510], (290..500).collect::<Vec<_>>());
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version that is written and read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The form of the file.
 #[derive(Serialize, Deserialize)]
@@ -76,20 +76,25 @@ mod tests {
 
     #[test]
     fn damaged_files_are_refused() {
-        let stretches =
-            |text: &str| format!(r#"{{"version":2,"stretches":[{text}],"labels":{{}}}}"#);
-        assert!(TimingModel::from_json(&stretches(r#""AAAB","AA""#)).is_ok());
-        assert!(error(&stretches(r#""AAA""#)).contains("no gap at character 2"), "half a gap");
-        assert!(error(&stretches(r#""A?""#)).contains("no gap at character 0"), "no digit");
-        assert!(error(&stretches(r#""""#)).contains("no gap at character 0"), "empty");
-        assert!(error(r#"{"version":2,"labels":{}}"#).contains("missing field `stretches`"));
+        let stretch = |text: &str| {
+            let stretch = format!(r#"{{"services":[[[17,53],32768]],"gaps":"{text}"}}"#);
+            format!(r#"{{"version":3,"stretches":[{stretch}],"labels":{{}}}}"#)
+        };
+        assert!(TimingModel::from_json(&stretch("AAAAAB")).is_ok());
+        assert!(TimingModel::from_json(&stretch("AAAAI")).is_ok());
+        assert!(error(&stretch("AAAB")).contains("no gap at character 3"), "half a gap");
+        assert!(error(&stretch("AB")).contains("no gap at character 0"), "more than a gap");
+        assert!(error(&stretch("AAA__A")).contains("no gap at character 3"), "no code");
+        assert!(error(&stretch("AAA?AA")).contains("no gap at character 3"), "no digit");
+        assert!(error(&stretch("")).contains("no gap at character 0"), "empty");
+        assert!(error(r#"{"version":3,"labels":{}}"#).contains("missing field `stretches`"));
     }
 
     #[test]
     fn labels_without_stretches_are_refused() {
         let labels = |text: &str| {
             TimingModel::from_json(&format!(
-                r#"{{"version":2,"stretches":["AA"],"labels":{text}}}"#
+                r#"{{"version":3,"stretches":[{{"services":[],"gaps":"AA"}}],"labels":{text}}}"#
             ))
         };
         assert!(labels(r#"{"a":[0]}"#).is_ok());
@@ -105,9 +110,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(found(r#"{"fallback":["AA"],"labelled":{}}"#), 1);
-        assert_eq!(found(r#"{"version":3,"something":{}}"#), 3);
+        assert_eq!(found(r#"{"version":4,"something":{}}"#), 4);
         let inside =
-            serde_json::from_str::<TimingModel>(r#"{"version":3,"stretches":[],"labels":{}}"#);
-        assert!(inside.expect_err("version 3").to_string().contains("version 3, expected 2"));
+            serde_json::from_str::<TimingModel>(r#"{"version":2,"stretches":[],"labels":{}}"#);
+        assert!(inside.expect_err("version 2").to_string().contains("version 2, expected 3"));
     }
 }
