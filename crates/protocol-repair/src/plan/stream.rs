@@ -304,10 +304,11 @@ fn search<L: Lengths>(
             });
             continue;
         }
-        let candidates = Candidates::of(*draft.evidence, segments, index, columns, lengths, noise);
+        let mut candidates =
+            Candidates::of(*draft.evidence, segments, index, columns, lengths, noise);
         // Two numbers of 32 bits do not agree by chance: nothing else is worth following far.
-        let sure = beam.best().is_some_and(|best| candidates.confirmed(best.head));
-        beam.step_within(if sure { SURE } else { f32::MAX }, |state, offers| {
+        candidates.sure = beam.best().is_some_and(|best| candidates.confirmed(best.head));
+        beam.step_within(if candidates.sure { SURE } else { f32::MAX }, |state, offers| {
             let elsewhere = ELSEWHERE[state.open()];
             let mut place = |seq: u32| {
                 if opened && distance(state.first, seq) <= 0 {
@@ -430,6 +431,8 @@ struct Candidates<'a, L> {
     ends: Vec<End>,
     /// How many of these are of its own side; the others are answers.
     own: usize,
+    /// Whether later numbers leave no doubt of its length.
+    sure: bool,
     evidence: Evidence<'a>,
     /// `None` where these numbers say nothing.
     noise: Option<Noise>,
@@ -475,6 +478,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             turned,
             ends,
             own,
+            sure: false,
             evidence,
             noise,
             told: RefCell::default(),
@@ -496,7 +500,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
     fn offer(&self, seq: u32, mut offer: impl FnMut(u32, f32)) {
         self.likely.iter().for_each(|(payload, cost)| offer(*payload, *cost));
-        if L::DECIDED {
+        if L::DECIDED || self.sure {
             return;
         }
         // Many states stand at the same number.
@@ -524,8 +528,8 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             {
                 return;
             }
-            let price = cost + self.against(first.wrapping_add(payload));
-            if price < best[TRIED - 1].0 {
+            let end = first.wrapping_add(payload);
+            if let Some(price) = self.with_later(cost, end, best[TRIED - 1].0) {
                 let at = best.partition_point(|(known, _)| *known <= price);
                 best[at..].rotate_right(1);
                 best[at] = (price, (payload, cost));
@@ -556,9 +560,13 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         next.min(FORESEEN[0]) + answered.unwrap_or(0.0).min(FORESEEN[1])
     }
 
-    /// Nats that the later numbers speak against a segment that ends there.
-    fn against(&self, end: u32) -> f32 {
-        self.ends.iter().map(|told| self.cost(told, end)).sum()
+    /// `cost` and what the later numbers speak against a segment that ends there, if together less than
+    /// `most`.
+    fn with_later(&self, cost: f32, end: u32, most: f32) -> Option<f32> {
+        self.ends.iter().try_fold(cost, |sum, told| {
+            let sum = sum + self.cost(told, end);
+            (sum < most).then_some(sum)
+        })
     }
 
     fn cost(&self, told: &End, end: u32) -> f32 {
