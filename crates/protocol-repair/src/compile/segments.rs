@@ -9,7 +9,9 @@ use crate::compile::payload::fewest_tcp;
 use crate::draft::{Draft, Transport};
 use crate::infer::settle::counts;
 use crate::plan::bases::starts;
-use crate::plan::stream::{Lengths, Segment, lay_out, segments};
+use crate::plan::candidates::Lengths;
+use crate::plan::segment::{Segment, segments};
+use crate::plan::stream::lay_out;
 use nprint_codec::tcp;
 
 /// Most nats of a length that the side has not shown before.

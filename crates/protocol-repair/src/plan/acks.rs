@@ -2,9 +2,8 @@
 
 use super::beam::{Beam, Breadth, State};
 use super::course::fill;
-use super::stream::{
-    ALL, AS_BEFORE, PASSES, Placed, REACH, SILENT, SOME, Segment, distance, filled,
-};
+use super::segment::{SILENT, Segment, distance, filled};
+use super::stream::{ALL, AS_BEFORE, PASSES, Placed, REACH, SOME};
 use crate::draft::Draft;
 use crate::evidence::Noise;
 use nprint_codec::tcp;

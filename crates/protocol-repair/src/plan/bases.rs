@@ -1,6 +1,6 @@
 //! Where the streams of a connection may begin.
 
-use super::stream::{SILENT, Segment, filled};
+use super::segment::{SILENT, Segment, filled};
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
 use nprint_codec::tcp;

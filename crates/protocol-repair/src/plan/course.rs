@@ -5,7 +5,8 @@
 //! eleven services and of video (98,000 segments).
 
 use super::beam;
-use super::stream::{REACH, Segment, distance};
+use super::segment::{Segment, distance};
+use super::stream::REACH;
 use std::rc::Rc;
 
 // Losses and late segments come together: what is rare in a whole stream (first, of 89,833 segments)

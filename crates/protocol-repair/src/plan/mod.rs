@@ -3,12 +3,14 @@
 mod acks;
 pub(crate) mod bases;
 mod beam;
+pub(crate) mod candidates;
 mod course;
 pub(crate) mod flags;
 pub(crate) mod ids;
 pub(crate) mod numbers;
 pub(crate) mod options;
 mod reach;
+pub(crate) mod segment;
 pub(crate) mod strays;
 pub(crate) mod stream;
 pub(crate) mod windows;

@@ -6,7 +6,9 @@
 
 use super::acks;
 use super::bases::starts;
-use super::stream::{Fixed, Placed, REACH, Segment, distance, lay_out, segments};
+use super::candidates::Fixed;
+use super::segment::{Segment, distance, segments};
+use super::stream::{Placed, REACH, lay_out};
 use crate::draft::{Draft, Transport};
 use crate::evidence::Noise;
 use nprint_codec::tcp;

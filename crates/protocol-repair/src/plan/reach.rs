@@ -1,6 +1,7 @@
 //! How far ahead of what was acknowledged a sender may be: as far as the receiver's windows let it.
 
-use super::stream::{REACH, Segment};
+use super::segment::Segment;
+use super::stream::REACH;
 use super::windows::shifts;
 use crate::draft::Draft;
 use nprint_codec::tcp;

@@ -5,7 +5,7 @@
 //! at random. A segment goes where ports and numbers together are the cheapest.
 
 use super::flags::{OPENING_OPTIONS, OTHER_OPTIONS};
-use super::stream::{SILENT, distance};
+use super::segment::{SILENT, distance};
 use crate::draft::{Draft, Transport};
 use nprint_codec::{Field, tcp};
 use std::collections::HashMap;

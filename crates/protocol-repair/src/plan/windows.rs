@@ -5,7 +5,7 @@
 //! a repaired trace does, the window was misread, not the segment: its number agrees with its stream.
 
 use super::options::window_scale;
-use super::stream::distance;
+use super::segment::distance;
 use crate::draft::{Draft, Transport};
 use crate::infer::settle::settle;
 use nprint_codec::tcp;

@@ -1,0 +1,260 @@
+//! How long a segment may be, and what later numbers say of it.
+
+use super::segment::{Numbers, Segment, filled};
+use crate::evidence::Reading;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Later segments of the same side that say where one ends, and answers of the other side.
+const NEXT: usize = 5;
+const ANSWERS: usize = 3;
+/// Lengths that later numbers speak for that are tried.
+const TRIED: usize = 3;
+/// Most nats that the next number of a side and the next answer are foreseen to cost: whatever it says,
+/// a segment may lie elsewhere, and an answer acknowledge less.
+const FORESEEN: [f32; 2] = [14.0, 10.0];
+/// Wrong bits of a number that still says where a segment ends.
+const FEW: f32 = 3.0;
+/// Wrong bits of a number from which on it is another one.
+const UNRELATED: f32 = 6.0;
+/// Cells of a number that confirms something and may yet say nothing.
+const MISSING: u32 = 4;
+
+/// What the lengths that a segment may have cost.
+pub(crate) trait Lengths {
+    /// Whether a segment has no other length than its likeliest.
+    const DECIDED: bool;
+
+    /// Nats of its having `payload` bytes.
+    fn cost(&self, segment: &Segment, payload: u32) -> f32;
+    /// Its likeliest lengths by themselves.
+    fn likely(&self, segment: &Segment) -> Vec<u32>;
+}
+
+/// Lengths that are decided.
+pub(super) struct Fixed;
+
+impl Lengths for Fixed {
+    const DECIDED: bool = true;
+
+    fn cost(&self, segment: &Segment, payload: u32) -> f32 {
+        if payload == segment.payload { 0.0 } else { f32::MAX }
+    }
+
+    fn likely(&self, segment: &Segment) -> Vec<u32> {
+        vec![segment.payload]
+    }
+}
+
+/// A later number that says where a segment ends.
+#[derive(Clone, Copy)]
+pub(super) struct End<'a> {
+    segment: &'a Segment,
+    /// Whether it is what the other side acknowledges.
+    is_answer: bool,
+    /// Numbers between the end and it.
+    skipped: u32,
+}
+
+impl End<'_> {
+    fn reading(self) -> Reading {
+        if self.is_answer { self.segment.ack_number } else { self.segment.seq }
+    }
+
+    /// The end, if it lies near `number`.
+    pub(super) fn near(self, number: u32) -> u32 {
+        filled(self.reading(), number.wrapping_add(self.skipped)).wrapping_sub(self.skipped)
+    }
+
+    /// Whether the number is that of a segment's ending at `end`: 32 bits do not agree by chance.
+    fn says(self, end: u32) -> bool {
+        says(self.reading(), end.wrapping_add(self.skipped))
+    }
+
+    /// Nats that the number speaks against a segment's ending at `end`. One with many wrong bits is
+    /// another number.
+    fn cost(self, numbers: Numbers<'_>, end: u32) -> f32 {
+        let number = end.wrapping_add(self.skipped);
+        let cost = if self.is_answer {
+            numbers.ack(self.segment, number)
+        } else {
+            numbers.seq(self.segment, number)
+        };
+        cost.min(UNRELATED * numbers.bit_cost())
+    }
+}
+
+/// Whether a reading is that of a number.
+fn says(reading: Reading, number: u32) -> bool {
+    (reading.value ^ number) & reading.known == 0 && reading.missing() <= MISSING
+}
+
+/// Where later numbers say that a segment ends: those of the next segments of its side, if what lies
+/// between is as long as settled, and the other side's next acknowledgements. Also how many are of its side.
+fn told_ends(segments: &[Segment], index: usize) -> (Vec<End<'_>>, usize) {
+    let side = segments[index].side;
+    let later = &segments[index + 1..];
+    let mut skipped = 0_u32;
+    let mut out = Vec::with_capacity(NEXT + ANSWERS);
+    for segment in later.iter().take(8 * NEXT).filter(|s| s.side == side).take(NEXT) {
+        out.push(End { segment, is_answer: false, skipped });
+        skipped = skipped.wrapping_add(segment.payload + segment.control());
+    }
+    let own = out.len();
+    let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
+    let answers = answers.take(ANSWERS);
+    out.extend(answers.map(|segment| End { segment, is_answer: true, skipped: 0 }));
+    (out, own)
+}
+
+/// Lengths that a segment may have.
+pub(super) struct Candidates<'a, L> {
+    segment: &'a Segment,
+    lengths: &'a L,
+    /// The likeliest by themselves, each with its cost.
+    likely: Vec<(u32, f32)>,
+    /// Those that one wrong bit of its length field makes what it reads.
+    turned: Vec<(u32, f32)>,
+    /// Where later numbers say that it ends: those of its own side, then answers.
+    ends: Vec<End<'a>>,
+    own: usize,
+    numbers: Numbers<'a>,
+    /// Whether later numbers leave no doubt of its length.
+    pub(super) sure: bool,
+    /// Numbers that it may begin at, each with the lengths that these ends then make.
+    told: RefCell<Told>,
+}
+
+/// For each number so far, where its lengths with their costs stand.
+#[derive(Default)]
+struct Told {
+    numbers: Vec<(u32, Range<usize>)>,
+    lengths: Vec<(u32, f32)>,
+}
+
+impl<'a, L: Lengths> Candidates<'a, L> {
+    /// Of the segment at `index`.
+    pub(super) fn of(
+        numbers: Numbers<'a>,
+        segments: &'a [Segment],
+        index: usize,
+        lengths: &'a L,
+    ) -> Self {
+        let segment = &segments[index];
+        let priced = |length: u32| (length, lengths.cost(segment, length));
+        let likely: Vec<(u32, f32)> = lengths.likely(segment).into_iter().map(priced).collect();
+        let mut turned = Vec::new();
+        if !L::DECIDED {
+            let own = segment.length.value & low_bits(segment.most + segment.empty);
+            turned = (0..32 - (segment.most + segment.empty).leading_zeros())
+                .map(|bit| own ^ (1 << bit))
+                .chain([own])
+                .filter_map(|total| total.checked_sub(segment.empty))
+                .filter(|l| *l <= segment.most && likely.iter().all(|(known, _)| known != l))
+                .map(priced)
+                .collect();
+        }
+        let (ends, own) = told_ends(segments, index);
+        Self {
+            segment,
+            lengths,
+            likely,
+            turned,
+            ends,
+            own,
+            numbers,
+            sure: false,
+            told: RefCell::default(),
+        }
+    }
+
+    /// The number of the next segment of its side.
+    pub(super) fn next(&self) -> Option<End<'a>> {
+        self.ends[..self.own].first().copied()
+    }
+
+    /// Whether two numbers or more agree without a wrong bit that the segment begins at `seq` and has
+    /// the length that it has by itself.
+    pub(super) fn confirmed(&self, seq: u32) -> bool {
+        let end = seq.wrapping_add(self.segment.payload + self.segment.control());
+        let ends = self.ends.iter().filter(|told| told.says(end)).take(2).count();
+        ends > 0 && ends + usize::from(says(self.segment.seq, seq)) > 1
+    }
+
+    /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
+    pub(super) fn offer(&self, seq: u32, mut offer: impl FnMut(u32, f32)) {
+        self.likely.iter().for_each(|(payload, cost)| offer(*payload, *cost));
+        if L::DECIDED || self.sure {
+            return;
+        }
+        // Many states stand at the same number.
+        let mut told = self.told.borrow_mut();
+        let Told { numbers, lengths } = &mut *told;
+        let known = numbers.iter().find(|(number, _)| *number == seq);
+        let range = if let Some((_, range)) = known {
+            range.clone()
+        } else {
+            let start = lengths.len();
+            lengths.extend(self.tell(seq));
+            numbers.push((seq, start..lengths.len()));
+            start..lengths.len()
+        };
+        lengths[range].iter().for_each(|(payload, cost)| offer(*payload, *cost));
+    }
+
+    /// The lengths that later numbers speak for if the segment begins at `seq`, each with its cost: of
+    /// those that they make and those one wrong bit away from its own, the likeliest.
+    fn tell(&self, seq: u32) -> impl Iterator<Item = (u32, f32)> {
+        let first = seq.wrapping_add(self.segment.control());
+        let mut best = [(f32::MAX, (0, 0.0)); TRIED];
+        let mut consider = |(payload, cost): (u32, f32)| {
+            if cost >= best[TRIED - 1].0 || best.iter().any(|b| b.0 < f32::MAX && b.1.0 == payload)
+            {
+                return;
+            }
+            let end = first.wrapping_add(payload);
+            if let Some(price) = self.with_later(cost, end, best[TRIED - 1].0) {
+                let at = best.partition_point(|(known, _)| *known <= price);
+                best[at..].rotate_right(1);
+                best[at] = (price, (payload, cost));
+            }
+        };
+        let low = low_bits(self.segment.most);
+        let few = FEW * self.numbers.bit_cost();
+        for end in &self.ends {
+            // High bits that are wrong would make no packet's length.
+            let payload = end.near(first).wrapping_sub(first) & low;
+            if payload <= self.segment.most
+                && end.cost(self.numbers, first.wrapping_add(payload)) <= few
+                && self.likely.iter().all(|(l, _)| *l != payload)
+            {
+                consider((payload, self.lengths.cost(self.segment, payload)));
+            }
+        }
+        self.turned.iter().copied().for_each(consider);
+        best.into_iter().filter(|b| b.0 < f32::MAX).map(|b| b.1)
+    }
+
+    /// What a stream that stands at `head` after the segment will cost: what the next number of its side
+    /// speaks against it, and of the answers the one that does so least.
+    pub(super) fn foreseen(&self, head: u32) -> f32 {
+        let (own, answers) = self.ends.split_at(self.own);
+        let next = own.first().map_or(0.0, |told| told.cost(self.numbers, head));
+        let answered = answers.iter().map(|told| told.cost(self.numbers, head)).reduce(f32::min);
+        next.min(FORESEEN[0]) + answered.unwrap_or(0.0).min(FORESEEN[1])
+    }
+
+    /// `cost` and what the later numbers speak against a segment that ends there, if together less than
+    /// `most`.
+    fn with_later(&self, cost: f32, end: u32, most: f32) -> Option<f32> {
+        self.ends.iter().try_fold(cost, |sum, told| {
+            let sum = sum + told.cost(self.numbers, end);
+            (sum < most).then_some(sum)
+        })
+    }
+}
+
+/// The bits that a number up to `most` has.
+fn low_bits(most: u32) -> u32 {
+    u32::MAX.checked_shr(most.leading_zeros()).unwrap_or(0)
+}

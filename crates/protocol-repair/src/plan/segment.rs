@@ -1,0 +1,141 @@
+//! The rows of a connection as the search over its streams sees them.
+
+use crate::compile::lengths::headers;
+use crate::draft::Draft;
+use crate::evidence::{Evidence, Noise, Reading};
+use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
+
+/// Nats of a number that says nothing: each of its 32 bits is as likely 1 as 0.
+pub(super) const SILENT: f32 = 32.0 * std::f32::consts::LN_2;
+
+/// How far `to` lies ahead of `from`.
+pub(super) fn distance(from: u32, to: u32) -> i32 {
+    to.wrapping_sub(from) as i32
+}
+
+/// A number as it reads; the bits that do not are those of a number near it.
+pub(super) fn filled(reading: Reading, near: u32) -> u32 {
+    reading.value | (near & !reading.known)
+}
+
+/// One row of a connection, as far as it is decided.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // The flags of the header are bits.
+pub(crate) struct Segment {
+    pub(crate) row: usize,
+    pub(crate) side: usize,
+    pub(crate) syn: bool,
+    pub(crate) fin: bool,
+    pub(crate) rst: bool,
+    pub(crate) ack: bool,
+    /// Bytes of data, as settled by themselves.
+    pub(crate) payload: u32,
+    /// Most bytes that it can have.
+    pub(crate) most: u32,
+    /// The IP length field as it reads, its column, and what it says of an empty segment.
+    pub(crate) length: Reading,
+    pub(crate) length_column: usize,
+    pub(crate) empty: u32,
+    /// A step of the handshake, or a reset without acknowledgement: its numbers follow from the
+    /// others' whatever its own say.
+    pub(crate) exact: bool,
+    /// Its own numbers.
+    pub(crate) seq: Reading,
+    pub(crate) ack_number: Reading,
+}
+
+impl Segment {
+    /// Sequence space that SYN and FIN take.
+    pub(super) fn control(&self) -> u32 {
+        u32::from(self.syn) + u32::from(self.fin)
+    }
+}
+
+/// The rows of a connection; `payload` says how long each one's data is, and how long at most.
+pub(crate) fn segments(
+    draft: &Draft<'_>,
+    rows: &[usize],
+    payload: impl Fn(usize) -> (u32, u32),
+) -> Vec<Segment> {
+    let opened = rows.first().is_some_and(|r| draft.value(*r, tcp::SYN) == 1);
+    // Of a handshake, numbers are exact; it ends with the first segment without SYN.
+    let (mut answered, mut shaken) = (false, !opened);
+    let mut out = Vec::with_capacity(rows.len());
+    for &row in rows {
+        let flag = |field| draft.value(row, field) == 1;
+        let (syn, rst, ack) = (flag(tcp::SYN), flag(tcp::RST), flag(tcp::ACK));
+        let facts = draft.rows[row];
+        let side = facts.direction;
+        let (payload, most) = payload(row);
+        let (ip, extension, transport) = headers(draft, row);
+        let (length, ip) = match facts.stack.version {
+            IpVersion::V4 => (ipv4::TOTAL_LENGTH, ip),
+            IpVersion::V6 => (ipv6::PAYLOAD_LENGTH, 0),
+        };
+        out.push(Segment {
+            row,
+            side,
+            syn,
+            fin: flag(tcp::FIN),
+            rst,
+            ack,
+            payload,
+            most,
+            length: draft.evidence.read(row, length),
+            length_column: draft.evidence.cells().layout().column_of(length).unwrap_or(0),
+            empty: ip + extension + transport,
+            exact: syn || (rst && !ack) || (!shaken && answered && side == 0),
+            seq: draft.evidence.read(row, tcp::SEQ),
+            ack_number: draft.evidence.read(row, tcp::ACK_NUMBER),
+        });
+        answered |= syn && side == 1;
+        shaken |= !syn && ack && !rst;
+    }
+    out
+}
+
+/// What the evidence says to sequence and acknowledgement numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers<'a> {
+    evidence: &'a Evidence<'a>,
+    /// `None` where it says nothing.
+    noise: Option<Noise>,
+    /// First columns of both numbers.
+    columns: [usize; 2],
+}
+
+impl<'a> Numbers<'a> {
+    pub(super) fn new(draft: &Draft<'a>, noise: Option<Noise>) -> Self {
+        let column = |field| draft.evidence.cells().layout().column_of(field).unwrap_or(0);
+        let columns = [tcp::SEQ, tcp::ACK_NUMBER].map(column);
+        Self { evidence: draft.evidence, noise, columns }
+    }
+
+    /// Whether the numbers of the evidence say anything.
+    pub(super) fn tell(&self) -> bool {
+        self.noise.is_some()
+    }
+
+    /// Nats of a wrong bit.
+    pub(super) fn bit_cost(&self) -> f32 {
+        self.noise.map_or(0.0, |noise| noise.bit_cost)
+    }
+
+    /// Nats of the segment's sequence number being `value`.
+    #[inline]
+    pub(super) fn seq(&self, segment: &Segment, value: u32) -> f32 {
+        self.cost(segment.row, self.columns[0], segment.seq, value)
+    }
+
+    /// Nats of its acknowledgement number being `value`.
+    #[inline]
+    pub(super) fn ack(&self, segment: &Segment, value: u32) -> f32 {
+        self.cost(segment.row, self.columns[1], segment.ack_number, value)
+    }
+
+    #[inline]
+    fn cost(&self, row: usize, column: usize, reading: Reading, value: u32) -> f32 {
+        let of = |noise| self.evidence.cost_of(noise, row, column, reading, value).min(SILENT);
+        self.noise.map_or(0.0, of)
+    }
+}
