@@ -171,7 +171,7 @@ impl Series {
         parts.iter().sum()
     }
 }
-const _: () = assert!(LAGS % 4 == 0);
+const _: () = assert!(LAGS.is_multiple_of(4));
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! What the gap before a packet depends on, and gaps as they are stored.
 
 use nprint_codec::{Dissection, FlowKey, Trace, TransportKind, dissect};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Direction kept or changed × five kinds of packet: no payload, three sizes, and those that begin or
@@ -79,30 +79,61 @@ pub(super) fn gap_ns(height: f64) -> u64 {
 /// Each IP packet of a capture but the first, and the gap before it in nanoseconds.
 pub(super) fn observe(trace: &Trace) -> Vec<(Packet, u64)> {
     let mut out = Vec::new();
-    let mut conversations: BTreeSet<FlowKey> = BTreeSet::new();
-    // Which way the first packet between two hosts goes.
-    let mut hosts: BTreeMap<[IpAddr; 2], bool> = BTreeMap::new();
+    let mut conversations = Conversations::default();
     let mut last: Option<(i64, bool)> = None;
     for packet in trace.iter() {
         let Some(d) = dissect(trace.link_type(), packet.bytes) else { continue };
-        let (mut first, mut back, mut service) = (false, false, (protocol(&d), 0));
-        if let Some((key, up)) = FlowKey::of(&d) {
-            first = conversations.insert(key);
-            back = *hosts.entry([key.low.0, key.high.0]).or_insert(up) != up;
-            service.1 = key.low.1.min(key.high.1);
-        }
+        let (first, back, port) = conversations.place(&d);
         let sight = Sight {
-            ends: service.1 > 0 && first || opens_or_closes(&d),
+            ends: port > 0 && first || opens_or_closes(&d),
             has_payload: d.payload_length > 0 || d.kind == TransportKind::LaterFragment,
             size_bytes: packet.original_length.saturating_sub(d.link.len() as u32),
         };
         if let Some((time_ns, before)) = last {
             let context = context(before != back, sight);
+            let service = (protocol(&d), port);
             out.push((Packet { context, service }, (packet.time_ns - time_ns).max(0) as u64));
         }
         last = Some((packet.time_ns, back));
     }
     out
+}
+
+/// Who began what.
+#[derive(Default)]
+struct Conversations {
+    /// Which way the first packet of each goes.
+    begun: BTreeMap<FlowKey, bool>,
+    /// Whether the last packet from one host to another goes back to who began.
+    last: BTreeMap<([IpAddr; 2], bool), bool>,
+}
+
+impl Conversations {
+    /// Whether a packet is its conversation's first, whether it goes back to who began, and the lower port.
+    fn place(&mut self, d: &Dissection<'_>) -> (bool, bool, u16) {
+        let Some((key, up)) = FlowKey::of(d) else { return (false, false, 0) };
+        let between = ([key.low.0, key.high.0], up);
+        // Later fragments show no ports: they are like what came that way.
+        if d.kind == TransportKind::LaterFragment
+            && let Some(back) = self.last.get(&between)
+        {
+            return (false, *back, 0);
+        }
+        let conversations = self.begun.len();
+        let begun = *self.begun.entry(key).or_insert(up);
+        let back = echo_reply(d).unwrap_or(begun != up);
+        self.last.insert(between, back);
+        (self.begun.len() > conversations, back, key.low.1.min(key.high.1))
+    }
+}
+
+/// Whether an echo message is a reply: both hosts may ask. RFC 792, RFC 4443 section 4.
+fn echo_reply(d: &Dissection<'_>) -> Option<bool> {
+    match (d.kind, d.transport.first()?) {
+        (TransportKind::Icmp, 8) | (TransportKind::Icmpv6, 128) => Some(false),
+        (TransportKind::Icmp, 0) | (TransportKind::Icmpv6, 129) => Some(true),
+        _ => None,
+    }
 }
 
 fn protocol(d: &Dissection<'_>) -> u8 {
