@@ -1,11 +1,11 @@
 //! Gaps for the packets of a trace: those of real captures whose packets come in the same order of
 //! directions and sizes.
 //!
-//! The up to [`NEAR`] stretches that speak the same services and whose contexts follow each other most as the
-//! trace's do are what the trace is like. It takes over the gaps of one of them, chosen by seed, in their order, as far as directions and sizes
-//! agree, so that bursts and pauses of every scale come with them. How long gaps are is then what it is in all of
-//! these stretches together, in each context: ranks are kept, and become the gaps of these ranks. One stretch
-//! alone would be a guess at the link that is right or wrong as a whole.
+//! A trace is like the stretches, up to [`NEAR`], that speak the same services, whose contexts follow each
+//! other as its own do, and that begin as it does. It takes over the gaps of one of them, chosen by seed, in their
+//! order, as far as directions and sizes agree, so that bursts and pauses of every scale come with them. How long
+//! gaps are is then what it is in all of these stretches together, in each context: ranks are kept, and become the
+//! gaps of these ranks. One stretch alone would be a guess at the link that is right or wrong as a whole.
 //!
 //! Places that the alignment repeats or leaves out, and the new lengths, cost some of the order: gaps of the same
 //! context are exchanged until the autocorrelation is that of the stretches.

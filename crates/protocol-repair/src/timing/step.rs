@@ -153,6 +153,69 @@ fn opens_or_closes(d: &Dissection<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nprint_codec::LinkType;
+
+    /// IPv4 from host 1 to host 2 or back, with this protocol and transport header.
+    fn packet(back: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
+        let (from, to) = if back { (2, 1) } else { (1, 2) };
+        let bytes = 20 + transport.len() as u8;
+        let mut out =
+            vec![0x45, 0, 0, bytes, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, from, 10, 0, 0, to];
+        out.extend(transport);
+        out
+    }
+
+    fn observed(packets: &[Vec<u8>]) -> Vec<Packet> {
+        let mut trace = Trace::new(LinkType::RawIp);
+        for (bytes, now) in packets.iter().zip(0..) {
+            trace.push(1_000_000 * now, bytes, bytes.len() as u32);
+        }
+        observe(&trace).into_iter().map(|(packet, _)| packet).collect()
+    }
+
+    #[test]
+    fn a_request_goes_forward_whoever_asks() {
+        let echo = |back, kind| packet(back, 1, &[kind, 0, 0, 0, 0, 7, 0, 1]);
+        // One asks, the other answers and asks, the first answers.
+        let found = observed(&[echo(false, 8), echo(true, 0), echo(true, 8), echo(false, 0)]);
+        let one = Packet { context: KINDS as u8, service: (1, 0) };
+        assert_eq!(found, [one; 3]);
+    }
+
+    #[test]
+    fn what_begins_and_ends_is_seen() {
+        let tcp = |back: bool, client: u8, flags: u8| {
+            let (from, to) = if back { (80, client) } else { (client, 80) };
+            let mut header = vec![0, from, 0, to, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags];
+            header.extend([0; 6]);
+            packet(back, 6, &header)
+        };
+        // Of two connections: SYN, SYN and ACK, ACK; the middle of the second one; its FIN.
+        let found = observed(&[
+            tcp(false, 200, 2),
+            tcp(true, 200, 18),
+            tcp(false, 200, 16),
+            tcp(false, 201, 16),
+            tcp(false, 201, 16),
+            tcp(false, 201, 17),
+        ]);
+        let contexts: Vec<u8> = found.iter().map(|packet| packet.context).collect();
+        assert_eq!(contexts, [9, 5, 4, 0, 4]);
+        assert!(found.iter().all(|packet| packet.service == (6, 80)));
+    }
+
+    #[test]
+    fn later_fragments_go_with_what_came_that_way() {
+        let udp = |back: bool| {
+            let ports = if back { [0, 53, 0, 99] } else { [0, 99, 0, 53] };
+            packet(back, 17, &[&ports[..], &[0, 9, 0, 0, 1]].concat())
+        };
+        let mut fragment = packet(true, 17, &[1; 8]);
+        fragment[7] = 1;
+        let contexts: Vec<u8> =
+            observed(&[udp(false), udp(true), fragment]).iter().map(|p| p.context).collect();
+        assert_eq!(contexts, [6, 1]);
+    }
 
     #[test]
     fn levels_are_six_to_a_power_of_ten() {
