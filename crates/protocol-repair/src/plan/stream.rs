@@ -177,33 +177,34 @@ pub(crate) fn lay_out(
                 draft.evidence.cost_of(noise, row, columns[1], reading, value).min(SILENT)
             };
             beam.step(|state, offers| {
-                let mut offer = |cost: f32, acked: u32| {
-                    let after = || state.clone().acknowledged(acked);
-                    offers.add(cost, state.head, after, None);
-                };
                 let whole = state.whole();
                 let lagging = usize::from(state.lagging);
                 let all = if state.acked == whole { 0.0 } else { ALL[lagging] };
-                offer(all + cost(whole), whole);
-                if segment.exact {
-                    return;
-                }
-                if whole != state.head {
+                let mut best = (all + cost(whole), whole);
+                let mut offer = |price: f32, acked: u32| {
+                    if price < best.0 && price + cost(acked) < best.0 {
+                        best = (price + cost(acked), acked);
+                    }
+                };
+                if whole != state.head && !segment.exact {
                     // Past all holes, or past the first, up to the next.
-                    offer(PASSES + cost(state.head), state.head);
+                    offer(PASSES, state.head);
                     let further = state.gaps().filter(|gap| *gap != whole);
                     let next = further.min_by_key(|gap| distance(state.head, *gap));
                     if let Some(to) = next {
-                        offer(PASSES + cost(to), to);
+                        offer(PASSES, to);
                     }
                 }
                 let some = state.ends.map(|end| (SOME[lagging] + AN_END, end));
-                for (price, acked) in some.into_iter().chain([(AS_BEFORE[lagging], state.acked)]) {
+                let less = some.into_iter().chain([(AS_BEFORE[lagging], state.acked)]);
+                for (price, acked) in less.filter(|_| !segment.exact) {
                     let sent = distance(acked, whole) > 0;
                     if sent && distance(state.acked, acked) >= 0 {
-                        offer(price + cost(acked), acked);
+                        offer(price, acked);
                     }
                 }
+                let (cost, acked) = best;
+                offers.add(cost, state.head, || state.clone().acknowledged(acked), None);
             });
             continue;
         }
