@@ -20,6 +20,8 @@ pub(super) fn read(
     evidence: &PortEvidence<'_>,
 ) {
     let prior = prior(conversations);
+    let servers: Vec<(u16, f32)> =
+        conversations.servers().map(|port| (port, conversations.with_server(port))).collect();
     let mut odds = vec![[[0.0_f32; 16]; 2]; conversations.all.len()];
     let mut asked = vec![0_usize; conversations.all.len()];
     for (ends, role) in ends.iter().zip(roles.iter()) {
@@ -38,14 +40,16 @@ pub(super) fn read(
         if asked == 0 {
             continue;
         }
-        conversations.all[index].ports = most_likely(conversations, odds, &prior);
+        conversations.all[index].ports = most_likely(conversations, &servers, odds, &prior);
     }
     merge(conversations, roles);
 }
 
-/// The ports that the rows' log-odds speak for: a server's where that costs less than naming any.
+/// The ports that the rows' log-odds speak for: one of the servers', each with its cost, where that costs
+/// less than naming any.
 fn most_likely(
     conversations: &Conversations,
+    servers: &[(u16, f32)],
     odds: &[[f32; 16]; 2],
     prior: &[f32; 16],
 ) -> [u16; 2] {
@@ -54,7 +58,7 @@ fn most_likely(
         bits.fold(0, |port, (odds, prior)| port << 1 | u16::from(odds + prior > 0.0))
     });
     let free_cost = NAMING + conversations.without_server();
-    let [first, second] = odds.each_ref().map(|odds| server(conversations, odds, free_cost));
+    let [first, second] = odds.each_ref().map(|odds| server(servers, odds, free_cost));
     let ways = [
         (NAMING + free_cost, free),
         (first.0 + NAMING, [first.1, free[1]]),
@@ -66,10 +70,9 @@ fn most_likely(
 }
 
 /// The server's port that costs least, and what it costs, if less than `most`.
-fn server(conversations: &Conversations, odds: &[f32; 16], most: f32) -> (f32, u16) {
+fn server(servers: &[(u16, f32)], odds: &[f32; 16], most: f32) -> (f32, u16) {
     let mut best = (f32::MAX, 0);
-    for server in conversations.servers() {
-        let mut cost = conversations.with_server(server);
+    for &(server, mut cost) in servers {
         for (bit, odds) in odds.iter().enumerate() {
             if ((server >> (15 - bit)) & 1 == 1) != (*odds > 0.0) {
                 cost += odds.abs();

@@ -74,9 +74,15 @@ pub(crate) fn starts(
 }
 
 fn of_votes(draft: &Draft<'_>, votes: &[Vote], drawn: u32, noise: Noise, trusted: bool) -> Starts {
+    let certain = draft.evidence.is_certain();
+    let prices = noise.prices(32).map(|price| price.min(SILENT));
     let cost = |base: u32, heard: usize| -> f32 {
         let of = |v: &Vote| {
             let value = base.wrapping_add(v.offset);
+            if certain {
+                let wrong = (v.reading.value ^ value) & v.reading.known;
+                return prices[wrong.count_ones() as usize];
+            }
             draft.evidence.cost_of(noise, v.row, v.column, v.reading, value).min(SILENT)
         };
         votes.iter().take(heard).map(of).sum()

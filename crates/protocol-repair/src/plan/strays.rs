@@ -121,13 +121,12 @@ fn misfit(draft: &Draft<'_>, flow: usize, row: usize, direction: usize) -> f32 {
     let at = rows.partition_point(|r| *r < row);
     let before = rows[..at].iter().rev();
     let behind = rows[at..].iter().filter(|r| **r != row);
-    let near: Vec<usize> =
-        before.take(8 * NEIGHBOURS).chain(behind.take(8 * NEIGHBOURS)).copied().collect();
+    let near = before.take(8 * NEIGHBOURS).chain(behind.take(8 * NEIGHBOURS));
     let one = |own: Field, others: [Field; 2]| -> f32 {
         let reading = draft.evidence.read(row, own);
         let mut compared = [0, 0];
         let mut least: Option<u32> = None;
-        for &other in &near {
+        for &other in near.clone() {
             let same = draft.rows[other].direction == direction;
             let place = usize::from(other > row);
             if compared[place] == 2 * NEIGHBOURS {
@@ -144,6 +143,9 @@ fn misfit(draft: &Draft<'_>, flow: usize, row: usize, direction: usize) -> f32 {
             let wrong = ((reading.value ^ there.value) & known) >> (32 - HIGH_BITS);
             let wrong = if away >> (32 - HIGH_BITS) == 0 { 0 } else { wrong.count_ones() };
             least = Some(least.map_or(wrong, |l| l.min(wrong)));
+            if wrong == 0 {
+                break;
+            }
         }
         least.map_or(0.0, |wrong| (wrong as f32 * draft.noise.bit_cost).min(SILENT))
     };
