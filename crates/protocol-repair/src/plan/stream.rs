@@ -113,37 +113,39 @@ impl<L: Lengths> Search<'_, L> {
         (cost, placed.into_iter().flatten().collect())
     }
 
-    /// Offers what a segment of the other side may acknowledge.
+    /// Offers the likeliest of what a segment of the other side may acknowledge.
     fn answer(&self, segment: &Segment, state: &State, offers: &mut Choices<'_>) {
         let cost = |value| self.numbers.ack(segment, value);
-        let mut offer = |cost: f32, acked: u32| {
-            if offers.within(cost) {
-                let after = state.clone().acknowledged(acked);
-                offers.add(cost, after.key(), || after, None);
-            }
-        };
         let whole = state.whole();
         let lagging = usize::from(state.lagging);
         let all = if state.acked == whole { 0.0 } else { ALL[lagging] };
-        offer(all + cost(whole), whole);
-        if segment.exact {
-            return;
-        }
-        if whole != state.head {
+        let mut best = (all + cost(whole), whole);
+        let mut consider = |price: f32, acked: u32| {
+            if price < best.0 && price + cost(acked) < best.0 {
+                best = (price + cost(acked), acked);
+            }
+        };
+        if whole != state.head && !segment.exact {
             // Past all holes, or past the first, up to the next.
-            offer(PASSES + cost(state.head), state.head);
+            consider(PASSES, state.head);
             let further = state.gaps().filter(|gap| *gap != whole);
             let next = further.min_by_key(|gap| distance(state.head, *gap));
             if let Some(to) = next {
-                offer(PASSES + cost(to), to);
+                consider(PASSES, to);
             }
         }
         let some = state.ends.map(|end| (SOME[lagging] + AN_END, end));
-        for (price, acked) in some.into_iter().chain([(AS_BEFORE[lagging], state.acked)]) {
+        let less = some.into_iter().chain([(AS_BEFORE[lagging], state.acked)]);
+        for (price, acked) in less.filter(|_| !segment.exact) {
             let sent = distance(acked, whole) > 0;
             if sent && distance(state.acked, acked) >= 0 {
-                offer(price + cost(acked), acked);
+                consider(price, acked);
             }
+        }
+        let (cost, acked) = best;
+        if offers.within(cost) {
+            let after = state.clone().acknowledged(acked);
+            offers.add(cost, after.key(), || after, None);
         }
     }
 
