@@ -19,6 +19,8 @@ const NEW_CONTROL: f32 = 3.0;
 const SHARED: usize = 3;
 /// Most ports of servers.
 const SERVERS: usize = 32;
+/// Of how many conversations one that names its ports twice in full is enough to tell how they go.
+const KNOWN_OF: usize = 4;
 /// Conversations that every row is compared with; of later, smaller ones only those near the row.
 const COMPARED: usize = 128;
 /// Rows a block that says which conversations are near. Units: rows, as a power of two.
@@ -48,6 +50,9 @@ pub(super) struct Conversations {
     /// Conversations without a server's port.
     free: usize,
     habits: Habits,
+    /// Whether hardly any of them names its ports twice in full: the habits are then those of what was
+    /// found.
+    few_known: bool,
 }
 
 impl Conversations {
@@ -57,9 +62,27 @@ impl Conversations {
         pairs: &[([u16; 2], Vec<usize>)],
         evidence: &PortEvidence<'_>,
     ) -> Self {
-        let known = pairs.iter().map(|(_, members)| members.as_slice()).filter(|m| m.len() > 1);
+        let known = || pairs.iter().map(|(_, members)| members).filter(|m| m.len() > 1);
+        let habits = Habits::of(known().map(|m| (m.len(), returns(m.iter().copied()))));
+        let mut found = Self::placed(ends, pairs, evidence, habits);
+        found.few_known = KNOWN_OF * known().count() < found.all.len();
+        if found.few_known {
+            let habits = found.learned_habits();
+            found = Self { few_known: true, ..Self::placed(ends, pairs, evidence, habits) };
+        }
+        found
+    }
+
+    /// As [`find`](Self::find) where conversations go like this.
+    fn placed(
+        ends: &[Ends],
+        pairs: &[([u16; 2], Vec<usize>)],
+        evidence: &PortEvidence<'_>,
+        habits: Habits,
+    ) -> Self {
         let mut found = Self {
-            habits: Habits::of(known),
+            habits,
+            few_known: false,
             all: Vec::new(),
             of_row: vec![usize::MAX; ends.len()],
             users: HashMap::new(),
@@ -243,9 +266,16 @@ impl Conversations {
         (conversations as f32 + 0.5) / (self.all.len() as f32 + 1.0)
     }
 
-    /// How conversations go here.
-    pub(super) fn habits(&self) -> Habits {
-        self.habits
+    /// How conversations go here, these having so many rows and coming back so often.
+    pub(super) fn habits(&self, found: impl Iterator<Item = (usize, f32)>) -> Habits {
+        if self.few_known { Habits::of(found) } else { self.habits }
+    }
+
+    /// How those go that rows were given to.
+    fn learned_habits(&self) -> Habits {
+        let mut members = vec![Vec::new(); self.all.len()];
+        self.of_row.iter().enumerate().for_each(|(row, index)| members[*index].push(row));
+        Habits::of(members.into_iter().map(|m| (m.len(), returns(m.into_iter()))))
     }
 
     pub(super) fn push(&mut self, ports: [u16; 2]) {

@@ -19,6 +19,8 @@ const CLEAR: f32 = 24.0;
 const COMPARED: usize = 48;
 /// Rows of a role on each side that a moving number is compared with.
 const NEIGHBOURS: usize = 3;
+/// What a conversation of one row costs: one in twenty finds no answer. Units: nats.
+const LONE: f32 = 3.0;
 /// What a bit in which two rows differ costs: either one may be wrong. Units: of a wrong bit.
 const TWO_COPIES: f32 = 0.7;
 /// Rows on each side in which they are looked for.
@@ -196,7 +198,8 @@ impl<'a> Roles<'a> {
         self.of_row.iter().for_each(|role| rows[*role] += 1);
         let returns: Vec<f32> =
             members.iter().map(|rows| returns(rows.iter().map(|row| *row as usize))).collect();
-        let habits = conversations.habits();
+        let habits =
+            conversations.habits(members.iter().map(Vec::len).zip(returns.iter().copied()));
         let elsewhere: Vec<f32> = members
             .iter()
             .zip(&returns)
@@ -265,11 +268,13 @@ impl<'a> Roles<'a> {
             .fold(context.apart[own >> 1], u32::min);
         let least = self.evidence.least_cost(ends, differ.saturating_sub(missing));
         let here = around.counts().iter().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| *n);
-        if least - 2.0 * own_cost - prior(own >> 1, here) > margin {
-            return Choice { own, other: own, gain: -margin };
+        let own_prior = prior(own >> 1, here);
+        let choice = |own, other, gain| Choice { own, other, gain, prior: own_prior };
+        if least - 2.0 * own_cost - own_prior > margin {
+            return choice(own, own, -margin);
         }
         // What costs more by this than the present role is no candidate.
-        let most = own_cost + prior(own >> 1, here) + margin;
+        let most = own_cost + own_prior + margin;
         costs.clear();
         let mut offer = |conversation: usize, here: usize| {
             let ways = self.evidence.costs(ends, conversations.all[conversation].ports);
@@ -297,9 +302,9 @@ impl<'a> Roles<'a> {
         costs.retain(|(cost, _)| *cost <= least + margin);
         if let [(_, only)] = costs.as_slice() {
             return if *only >> 1 == own >> 1 {
-                Choice { own: *only, other: *only, gain: -margin }
+                choice(*only, *only, -margin)
             } else {
-                Choice { own, other: *only, gain: margin }
+                choice(own, *only, margin)
             };
         }
         self.repeated.likelihoods(row, ends.row, likelihoods);
@@ -325,7 +330,7 @@ impl<'a> Roles<'a> {
             }
         }
         let [here, elsewhere] = best;
-        Choice { own: here.1, other: elsewhere.1, gain: here.0 - elsewhere.0 }
+        choice(here.1, elsewhere.1, here.0 - elsewhere.0)
     }
 
     /// Nats of everything but the ports.
@@ -385,6 +390,8 @@ struct Choice {
     other: usize,
     /// How much more likely the other one is. Units: nats.
     gain: f32,
+    /// What its being of its own conversation costs apart from what it says. Units: nats.
+    prior: f32,
 }
 
 /// Gives the rows of a conversation to others where that costs less than the conversation itself
@@ -396,6 +403,10 @@ fn dissolve(choices: &[Choice], members: &[Vec<u32>], prices: &[f32], roles: &mu
     for conversation in order {
         let rows = || members[conversation].iter().map(|m| *m as usize);
         let lost: f32 = rows().map(|row| (-choices[row].gain).max(0.0)).sum();
+        // The row that begins a conversation pays for that alone, or for being all there is of it.
+        let first = rows().map(|row| choices[row].prior).fold(f32::MAX, f32::min);
+        let lone = if members[conversation].len() == 1 { LONE } else { 0.0 };
+        let lost = lost + first - lone;
         let stays = |row: usize| {
             let other = choices[row].other >> 1;
             other == conversation || gone[other]
