@@ -5,6 +5,7 @@ pub(crate) mod constants;
 mod conversations;
 pub(crate) mod crowd;
 mod ends;
+pub(crate) mod extension;
 pub(crate) mod flow;
 pub(crate) mod fragment;
 mod habits;
