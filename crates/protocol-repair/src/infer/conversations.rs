@@ -50,9 +50,6 @@ pub(super) struct Conversations {
     /// Conversations without a server's port.
     free: usize,
     habits: Habits,
-    /// Whether hardly any of them names its ports twice in full: the habits are then those of what was
-    /// found.
-    few_known: bool,
 }
 
 impl Conversations {
@@ -64,13 +61,12 @@ impl Conversations {
     ) -> Self {
         let known = || pairs.iter().map(|(_, members)| members).filter(|m| m.len() > 1);
         let habits = Habits::of(known().map(|m| (m.len(), returns(m.iter().copied()))));
-        let mut found = Self::placed(ends, pairs, evidence, habits);
-        found.few_known = KNOWN_OF * known().count() < found.all.len();
-        if found.few_known {
-            let habits = found.learned_habits();
-            found = Self { few_known: true, ..Self::placed(ends, pairs, evidence, habits) };
+        let found = Self::placed(ends, pairs, evidence, habits);
+        if KNOWN_OF * known().count() >= found.all.len() {
+            return found;
         }
-        found
+        // Only once: what is given and taken later drifts to ever longer conversations.
+        Self::placed(ends, pairs, evidence, found.learned_habits())
     }
 
     /// As [`find`](Self::find) where conversations go like this.
@@ -82,7 +78,6 @@ impl Conversations {
     ) -> Self {
         let mut found = Self {
             habits,
-            few_known: false,
             all: Vec::new(),
             of_row: vec![usize::MAX; ends.len()],
             users: HashMap::new(),
@@ -266,9 +261,9 @@ impl Conversations {
         (conversations as f32 + 0.5) / (self.all.len() as f32 + 1.0)
     }
 
-    /// How conversations go here, these having so many rows and coming back so often.
-    pub(super) fn habits(&self, found: impl Iterator<Item = (usize, f32)>) -> Habits {
-        if self.few_known { Habits::of(found) } else { self.habits }
+    /// How conversations go here.
+    pub(super) fn habits(&self) -> Habits {
+        self.habits
     }
 
     /// How those go that rows were given to.

@@ -198,8 +198,7 @@ impl<'a> Roles<'a> {
         self.of_row.iter().for_each(|role| rows[*role] += 1);
         let returns: Vec<f32> =
             members.iter().map(|rows| returns(rows.iter().map(|row| *row as usize))).collect();
-        let habits =
-            conversations.habits(members.iter().map(Vec::len).zip(returns.iter().copied()));
+        let habits = conversations.habits();
         let elsewhere: Vec<f32> = members
             .iter()
             .zip(&returns)
