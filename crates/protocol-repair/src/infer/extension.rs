@@ -126,7 +126,7 @@ fn place(stack: Stack) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nprint_codec::{Cell, Header, Layout, TernaryMatrix};
+    use nprint_codec::{Header, Layout, TernaryMatrix};
 
     /// The next header that each of 100 rows gets, the last one reading as `next` of a message of type
     /// 143 with this hop limit, `others` before it alike.

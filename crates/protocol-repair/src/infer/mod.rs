@@ -4,6 +4,7 @@ mod client_ports;
 pub(crate) mod constants;
 mod conversations;
 pub(crate) mod crowd;
+mod dissolve;
 mod ends;
 pub(crate) mod extension;
 pub(crate) mod flow;

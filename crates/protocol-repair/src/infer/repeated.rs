@@ -92,10 +92,14 @@ impl<'a> Repeated<'a> {
         let width = widths.into_iter().fold(0, usize::max);
         let mut before = vec![[1.0; FIELDS]; width];
         for values in &of_row {
-            values.iter().enumerate().for_each(|(f, value)| before[usize::from(*value)][f] += 1.0);
+            for (f, value) in values.iter().enumerate() {
+                before[usize::from(*value)][f] += 1.0;
+            }
         }
         let all = widths.map(|width| (of_row.len() + width) as f32);
-        before.iter_mut().for_each(|counts| (0..FIELDS).for_each(|f| counts[f] /= all[f]));
+        for counts in &mut before {
+            counts.iter_mut().zip(all).for_each(|(count, all)| *count /= all);
+        }
         Self { evidence, noise, fields, readings, of_row, counts: Vec::new(), width, before }
     }
 

@@ -5,6 +5,7 @@
 //! identification move, but slowly. Where ports leave a row's role open, these decide.
 
 use super::conversations::Conversations;
+use super::dissolve::{Choice, dissolve};
 use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
 use super::habits::{Habits, WINDOW, returns};
 use super::repeated::{FIELDS, Repeated};
@@ -19,8 +20,6 @@ const CLEAR: f32 = 24.0;
 const COMPARED: usize = 48;
 /// Rows of a role on each side that a moving number is compared with.
 const NEIGHBOURS: usize = 3;
-/// What a conversation of one row costs: one in twenty finds no answer. Units: nats.
-const LONE: f32 = 3.0;
 /// What a bit in which two rows differ costs: either one may be wrong. Units: of a wrong bit.
 const TWO_COPIES: f32 = 0.7;
 /// Rows on each side in which they are looked for.
@@ -378,46 +377,6 @@ impl<'a> Roles<'a> {
             cost += if near.is_empty() { unknown } else { sum / near.len() as f32 };
         }
         cost
-    }
-}
-
-/// What a row may be.
-struct Choice {
-    /// Its best role in the conversation that it belongs to.
-    own: usize,
-    /// Its best role in any other, or `own` where there is none.
-    other: usize,
-    /// How much more likely the other one is. Units: nats.
-    gain: f32,
-    /// What its being of its own conversation costs apart from what it says. Units: nats.
-    prior: f32,
-}
-
-/// Gives the rows of a conversation to others where that costs less than the conversation itself
-/// does. What takes rows in is not dissolved itself.
-fn dissolve(choices: &[Choice], members: &[Vec<u32>], prices: &[f32], roles: &mut [usize]) {
-    let mut order: Vec<usize> = (0..members.len()).filter(|c| !members[*c].is_empty()).collect();
-    order.sort_by_key(|c| members[*c].len());
-    let (mut taken, mut gone) = (vec![false; members.len()], vec![false; members.len()]);
-    for conversation in order {
-        let rows = || members[conversation].iter().map(|m| *m as usize);
-        let lost: f32 = rows().map(|row| (-choices[row].gain).max(0.0)).sum();
-        // The row that begins a conversation pays for that alone, or for being all there is of it.
-        let first = rows().map(|row| choices[row].prior).fold(f32::MAX, f32::min);
-        let lone = if members[conversation].len() == 1 { LONE } else { 0.0 };
-        let lost = lost + first - lone;
-        let stays = |row: usize| {
-            let other = choices[row].other >> 1;
-            other == conversation || gone[other]
-        };
-        if taken[conversation] || lost >= prices[conversation] || rows().any(stays) {
-            continue;
-        }
-        gone[conversation] = true;
-        for row in rows() {
-            taken[choices[row].other >> 1] = true;
-            roles[row] = choices[row].other;
-        }
     }
 }
 
