@@ -19,6 +19,8 @@ const NEW_CONTROL: f32 = 3.0;
 const SHARED: usize = 3;
 /// Most ports of servers.
 const SERVERS: usize = 32;
+/// Of how many conversations one that names its ports twice in full is enough to tell how they go.
+const KNOWN_OF: usize = 4;
 /// Conversations that every row is compared with; of later, smaller ones only those near the row.
 const COMPARED: usize = 128;
 /// Rows a block that says which conversations are near. Units: rows, as a power of two.
@@ -57,9 +59,25 @@ impl Conversations {
         pairs: &[([u16; 2], Vec<usize>)],
         evidence: &PortEvidence<'_>,
     ) -> Self {
-        let known = pairs.iter().map(|(_, members)| members.as_slice()).filter(|m| m.len() > 1);
+        let known = || pairs.iter().map(|(_, members)| members).filter(|m| m.len() > 1);
+        let habits = Habits::of(known().map(|m| (m.len(), returns(m.iter().copied()))));
+        let found = Self::placed(ends, pairs, evidence, habits);
+        if KNOWN_OF * known().count() >= found.all.len() {
+            return found;
+        }
+        // Only once: what is given and taken later drifts to ever longer conversations.
+        Self::placed(ends, pairs, evidence, found.learned_habits())
+    }
+
+    /// As [`find`](Self::find) where conversations go like this.
+    fn placed(
+        ends: &[Ends],
+        pairs: &[([u16; 2], Vec<usize>)],
+        evidence: &PortEvidence<'_>,
+        habits: Habits,
+    ) -> Self {
         let mut found = Self {
-            habits: Habits::of(known),
+            habits,
             all: Vec::new(),
             of_row: vec![usize::MAX; ends.len()],
             users: HashMap::new(),
@@ -246,6 +264,13 @@ impl Conversations {
     /// How conversations go here.
     pub(super) fn habits(&self) -> Habits {
         self.habits
+    }
+
+    /// How those go that rows were given to.
+    fn learned_habits(&self) -> Habits {
+        let mut members = vec![Vec::new(); self.all.len()];
+        self.of_row.iter().enumerate().for_each(|(row, index)| members[*index].push(row));
+        Habits::of(members.into_iter().map(|m| (m.len(), returns(m.into_iter()))))
     }
 
     pub(super) fn push(&mut self, ports: [u16; 2]) {

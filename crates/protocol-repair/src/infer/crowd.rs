@@ -15,7 +15,7 @@ use std::collections::HashMap;
 const FEWEST_ROWS: usize = 64;
 /// Contradicted bits of ports that are no noise, as a multiple of those that noise makes.
 const BEYOND_NOISE: f64 = 3.0;
-/// How far apart two rows of a short conversation stand.
+/// How far apart two rows of a short conversation stand. Units: rows of the transport.
 const NEIGHBOURS: usize = 8;
 /// Rounds of voting and taking sides.
 const ROUNDS: usize = 4;
@@ -31,9 +31,9 @@ pub(super) fn is_crowd(draft: &Draft<'_>, ends: &[Ends], found: &Conversations) 
     }
     let mut last: HashMap<usize, usize> = HashMap::new();
     let (mut accompanied, mut contradicted) = (0, 0);
-    for (conversation, ends) in found.of_row.iter().zip(ends) {
-        let before = last.insert(*conversation, ends.row);
-        accompanied += usize::from(before.is_some_and(|b| ends.row - b <= NEIGHBOURS));
+    for (row, (conversation, ends)) in found.of_row.iter().zip(ends).enumerate() {
+        let before = last.insert(*conversation, row);
+        accompanied += usize::from(before.is_some_and(|b| row - b <= NEIGHBOURS));
         contradicted += ends.contradicted(found.all[*conversation].ports);
     }
     let rows = ends.len();

@@ -5,6 +5,10 @@ pub(super) const WINDOW: usize = 8;
 /// Conversations of more rows are all alike. Units: rows.
 const SHORT: usize = 4;
 
+/// Rows that went on, and rows, that are supposed before any are seen. Conversations that are too short or
+/// too damaged to be known first are exchanges rather than streams.
+const BEFORE: [f32; 2] = [0.02, 1.0];
+
 /// What is learned of conversations that are known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Habits {
@@ -15,20 +19,20 @@ pub(super) struct Habits {
 }
 
 impl Habits {
-    /// `conversations` are the rows of each one with more than one row.
-    pub(super) fn of<'a>(conversations: impl Iterator<Item = &'a [usize]>) -> Self {
+    /// `conversations` are how many rows each one has and how often it came back; lone rows say nothing.
+    pub(super) fn of(conversations: impl Iterator<Item = (usize, f32)>) -> Self {
         let (mut number, mut returned) = (0.0, 0.0);
         // Rows that were the last one of a conversation, and others, by the place in it.
         let (mut ends, mut others) = ([0.0_f32; SHORT + 2], [0.0_f32; SHORT + 2]);
-        for rows in conversations {
+        for (rows, returns) in conversations.filter(|(rows, _)| *rows > 1) {
             number += 1.0;
-            returned += returns(rows.iter().copied());
-            ends[rows.len().min(SHORT + 1)] += 1.0;
-            (2..rows.len().min(SHORT + 1)).for_each(|place| others[place] += 1.0);
-            others[SHORT + 1] += rows.len().saturating_sub(SHORT + 1) as f32;
+            returned += returns;
+            ends[rows.min(SHORT + 1)] += 1.0;
+            (2..rows.min(SHORT + 1)).for_each(|place| others[place] += 1.0);
+            others[SHORT + 1] += rows.saturating_sub(SHORT + 1) as f32;
         }
         let (all_ends, all_others): (f32, f32) = (ends.iter().sum(), others.iter().sum());
-        let usual = (all_others + 0.5) / (all_ends + all_others + 0.5);
+        let usual = (all_others + BEFORE[0]) / (all_ends + all_others + BEFORE[1]);
         Self {
             returns: (returned + 0.5) / (number + 1.0),
             goes_on: std::array::from_fn(|rows| {
@@ -67,10 +71,8 @@ mod tests {
 
     #[test]
     fn short_conversations_do_not_go_on() {
-        let pairs: Vec<Vec<usize>> = (0..50).map(|n| vec![4 * n, 4 * n + 1]).collect();
-        let dns = Habits::of(pairs.iter().map(Vec::as_slice));
-        let long: Vec<usize> = (0..200).collect();
-        let one = Habits::of([long.as_slice()].into_iter());
+        let dns = Habits::of(std::iter::repeat_n((2, 0.0), 50));
+        let one = Habits::of(std::iter::once((200, 0.0)));
         assert!(dns.share(1, 1, 0.0, 200) > 50.0 * dns.share(2, 1, 0.0, 200));
         assert!(one.share(2, 1, 0.0, 200) > 0.9 * one.share(1, 1, 0.0, 200));
         // And come back less often than one that did.

@@ -13,7 +13,7 @@ use nprint_codec::IpVersion;
 use std::collections::HashMap;
 
 /// Most rounds of giving rows their roles and reading ports.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 
 /// Gives the rows of one IP version and transport to flows and directions and writes their ports.
 pub(super) fn by_ports(draft: &mut Draft<'_>, version: IpVersion, transport: Transport) {

@@ -68,8 +68,8 @@ pub(super) struct Repeated<'a> {
     /// How often each role has each value, `width` entries a role.
     counts: Vec<[i32; FIELDS]>,
     width: usize,
-    /// What a value counts before any row has it.
-    before: [f32; FIELDS],
+    /// What each value counts before any row of a role has it: its share of all rows.
+    before: Vec<[f32; FIELDS]>,
 }
 
 impl<'a> Repeated<'a> {
@@ -84,13 +84,22 @@ impl<'a> Repeated<'a> {
         let fields: [Values; FIELDS] = std::array::from_fn(|f| {
             Values::new(fields[f], readings.iter().map(|readings| readings[f]), noise)
         });
-        let of_row = readings
+        let of_row: Vec<[u8; FIELDS]> = readings
             .iter()
             .map(|readings| std::array::from_fn(|f| fields[f].number(readings[f]) as u8))
             .collect();
         let widths = [0, 1, 2, 3].map(|f: usize| fields[f].rare() + 1);
-        let before = widths.map(|width| 1.0 / width as f32);
         let width = widths.into_iter().fold(0, usize::max);
+        let mut before = vec![[1.0; FIELDS]; width];
+        for values in &of_row {
+            for (f, value) in values.iter().enumerate() {
+                before[usize::from(*value)][f] += 1.0;
+            }
+        }
+        let all = widths.map(|width| (of_row.len() + width) as f32);
+        for counts in &mut before {
+            counts.iter_mut().zip(all).for_each(|(count, all)| *count /= all);
+        }
         Self { evidence, noise, fields, readings, of_row, counts: Vec::new(), width, before }
     }
 
@@ -136,10 +145,11 @@ impl<'a> Repeated<'a> {
         let own = if own { self.of_row[place].map(i32::from) } else { [-1; FIELDS] };
         let total = rows as f32 + 1.0;
         let mut sums = [0.0_f32; FIELDS];
-        for ((value, counts), likelihoods) in (0..).zip(counts).zip(likelihoods) {
+        let values = (0..).zip(counts).zip(&self.before);
+        for (((value, counts), before), likelihoods) in values.zip(likelihoods) {
             for f in 0..FIELDS {
                 let count = counts[f] - i32::from(own[f] == value);
-                sums[f] += (count as f32 + self.before[f]) / total * likelihoods[f];
+                sums[f] += (count as f32 + before[f]) / total * likelihoods[f];
             }
         }
         sums.map(|likelihood| -likelihood.max(f32::MIN_POSITIVE).ln())
@@ -189,8 +199,10 @@ mod tests {
                         .map(|value| {
                             let same = |r: &&usize| usize::from(repeated.of_row[**r][f]) == value;
                             let count = others.iter().filter(same).count() as f32;
-                            let share = (count + 1.0 / (values.rare() + 1) as f32)
-                                / (others.len() as f32 + 1.0);
+                            let all = repeated.of_row.iter().filter(|v| usize::from(v[f]) == value);
+                            let before =
+                                (all.count() as f32 + 1.0) / (ROWS + values.rare() + 1) as f32;
+                            let share = (count + before) / (others.len() as f32 + 1.0);
                             let cost = |v: &u32| evidence.cost(noise, row, fields[f], *v);
                             share * values.frequent.get(value).map_or(rare, |v| (-cost(v)).exp())
                         })

@@ -5,6 +5,7 @@
 //! identification move, but slowly. Where ports leave a row's role open, these decide.
 
 use super::conversations::Conversations;
+use super::dissolve::{Choice, dissolve};
 use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
 use super::habits::{Habits, WINDOW, returns};
 use super::repeated::{FIELDS, Repeated};
@@ -265,11 +266,13 @@ impl<'a> Roles<'a> {
             .fold(context.apart[own >> 1], u32::min);
         let least = self.evidence.least_cost(ends, differ.saturating_sub(missing));
         let here = around.counts().iter().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| *n);
-        if least - 2.0 * own_cost - prior(own >> 1, here) > margin {
-            return Choice { own, other: own, gain: -margin };
+        let own_prior = prior(own >> 1, here);
+        let choice = |own, other, gain| Choice { own, other, gain, prior: own_prior };
+        if least - 2.0 * own_cost - own_prior > margin {
+            return choice(own, own, -margin);
         }
         // What costs more by this than the present role is no candidate.
-        let most = own_cost + prior(own >> 1, here) + margin;
+        let most = own_cost + own_prior + margin;
         costs.clear();
         let mut offer = |conversation: usize, here: usize| {
             let ways = self.evidence.costs(ends, conversations.all[conversation].ports);
@@ -297,9 +300,9 @@ impl<'a> Roles<'a> {
         costs.retain(|(cost, _)| *cost <= least + margin);
         if let [(_, only)] = costs.as_slice() {
             return if *only >> 1 == own >> 1 {
-                Choice { own: *only, other: *only, gain: -margin }
+                choice(*only, *only, -margin)
             } else {
-                Choice { own, other: *only, gain: margin }
+                choice(own, *only, margin)
             };
         }
         self.repeated.likelihoods(row, ends.row, likelihoods);
@@ -325,7 +328,7 @@ impl<'a> Roles<'a> {
             }
         }
         let [here, elsewhere] = best;
-        Choice { own: here.1, other: elsewhere.1, gain: here.0 - elsewhere.0 }
+        choice(here.1, elsewhere.1, here.0 - elsewhere.0)
     }
 
     /// Nats of everything but the ports.
@@ -374,40 +377,6 @@ impl<'a> Roles<'a> {
             cost += if near.is_empty() { unknown } else { sum / near.len() as f32 };
         }
         cost
-    }
-}
-
-/// What a row may be.
-struct Choice {
-    /// Its best role in the conversation that it belongs to.
-    own: usize,
-    /// Its best role in any other, or `own` where there is none.
-    other: usize,
-    /// How much more likely the other one is. Units: nats.
-    gain: f32,
-}
-
-/// Gives the rows of a conversation to others where that costs less than the conversation itself
-/// does. What takes rows in is not dissolved itself.
-fn dissolve(choices: &[Choice], members: &[Vec<u32>], prices: &[f32], roles: &mut [usize]) {
-    let mut order: Vec<usize> = (0..members.len()).filter(|c| !members[*c].is_empty()).collect();
-    order.sort_by_key(|c| members[*c].len());
-    let (mut taken, mut gone) = (vec![false; members.len()], vec![false; members.len()]);
-    for conversation in order {
-        let rows = || members[conversation].iter().map(|m| *m as usize);
-        let lost: f32 = rows().map(|row| (-choices[row].gain).max(0.0)).sum();
-        let stays = |row: usize| {
-            let other = choices[row].other >> 1;
-            other == conversation || gone[other]
-        };
-        if taken[conversation] || lost >= prices[conversation] || rows().any(stays) {
-            continue;
-        }
-        gone[conversation] = true;
-        for row in rows() {
-            taken[choices[row].other >> 1] = true;
-            roles[row] = choices[row].other;
-        }
     }
 }
 

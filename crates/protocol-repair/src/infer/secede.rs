@@ -15,14 +15,15 @@ pub(super) fn secede(
     roles: &mut [usize],
     evidence: &PortEvidence<'_>,
 ) {
-    // Rows that name the same ports in full, by their conversation, and what they cost in it.
+    // Rows that name the same ports in full, as they go, by their conversation, and what they cost in
+    // it. Where its ports are equal, wrong bits make the same pair of rows that go either way.
     let mut groups: BTreeMap<(usize, [u16; 2]), (f32, Vec<usize>)> = BTreeMap::new();
     for (row, (ends, role)) in ends.iter().zip(roles.iter()).enumerate() {
         let ports = conversations.all[role >> 1].ports;
         let Some([source, destination]) = ends.full() else { continue };
         let cost = evidence.costs(ends, ports)[role & 1];
         if cost > 0.0 {
-            let own = [source.min(destination), source.max(destination)];
+            let own = if role & 1 == 0 { [source, destination] } else { [destination, source] };
             let group = groups.entry((role >> 1, own)).or_default();
             group.0 += cost;
             group.1.push(row);

@@ -85,7 +85,7 @@ fn odd_bit(counts: &Counts) -> Option<usize> {
     let usual = shares[16];
     let excess = |(all, against): (u32, u32)| {
         let expected = f64::from(all) * usual;
-        f64::from(against) - expected - 4.0 * expected.sqrt() - 3.0
+        f64::from(against) - expected - 5.0 * expected.sqrt() - 3.0
     };
     (0..32)
         .max_by(|a, b| excess(counts[*a]).total_cmp(&excess(counts[*b])))

@@ -1,5 +1,7 @@
 //! Which headers a row has.
 
+pub(crate) use super::extension::EXTENSIONS;
+use super::extension::Extensions;
 use super::trust;
 use crate::draft::{Draft, Stack, Transport};
 use crate::evidence::{Evidence, Noise, any};
@@ -93,9 +95,6 @@ fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
     Costs { stacks, vacant }
 }
 
-/// IPv6 extension headers that the compiler can put before a transport header.
-pub(crate) const EXTENSIONS: [u32; 4] = [0, 43, 44, 60];
-
 /// Number of rows up to the last one that is more likely a packet than padding.
 pub(crate) fn packet_rows(evidence: &Evidence<'_>) -> usize {
     (0..evidence.rows())
@@ -135,8 +134,9 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
         facts.stack = *stack;
     }
     draft.noise = trust::noise(draft.evidence, &stacks);
+    let extensions = Extensions::new(draft.evidence, &draft.rows, draft.noise);
     for row in 0..rows {
-        write(draft, row);
+        write(draft, row, &extensions);
     }
 }
 
@@ -181,7 +181,7 @@ fn columns_of(header: Header) -> std::ops::Range<usize> {
     }
 }
 
-fn write(draft: &mut Draft<'_>, row: usize) {
+fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
     let noise = draft.noise;
     let stack = draft.rows[row].stack;
     let evidence = draft.evidence;
@@ -233,8 +233,7 @@ fn write(draft: &mut Draft<'_>, row: usize) {
             cells.set(ipv6::VERSION, 6);
             let cost = |p: u32| evidence.cost(noise, row, ipv6::NEXT_HEADER, p);
             let next = if let Some(own) = stack.protocol() {
-                let extension = nearest(&EXTENSIONS, cost);
-                if cost(extension) + 6.0 < cost(own) { extension } else { own }
+                extensions.next_header(row, stack, own)
             } else {
                 let reading = evidence.read(row, ipv6::NEXT_HEADER);
                 match reading.value {
