@@ -224,4 +224,17 @@ mod tests {
         assert!((price(&found) - best).abs() < 1e-6, "{found:?}");
         assert!((cost_of_found - f64::from(best)).abs() < 1e-6, "{cost_of_found}");
     }
+
+    #[test]
+    fn what_is_foreseen_decides_what_is_kept_and_is_not_counted() {
+        // Three ways of which one is kept: the second is cheapest with what it will cost.
+        let ways = [(1.0, 9.0), (3.0, 2.0), (2.0, 8.0)];
+        let mut beam = Beam::new(Breadth { width: 1, margin: 45.0 }, [(0.0, 0_usize)]);
+        beam.step(|_, offers| {
+            for (way, (cost, foreseen)) in ways.into_iter().enumerate() {
+                offers.add_foreseen(cost, foreseen, way, || way, way);
+            }
+        });
+        assert_eq!(beam.finish(), (3.0, vec![1]));
+    }
 }

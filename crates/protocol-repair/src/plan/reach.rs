@@ -37,3 +37,28 @@ fn voted(draft: &Draft<'_>, rows: &[usize]) -> u32 {
     }
     ones.iter().enumerate().map(|(bit, ones)| u32::from(*ones > 0) << bit).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Evidence;
+    use nprint_codec::{Header, Layout, TernaryMatrix};
+
+    #[test]
+    fn wrong_bits_of_windows_are_outvoted() {
+        let mut cells = TernaryMatrix::new(Layout::reference());
+        for row in 0..9_u32 {
+            // Another high bit of each window is wrong.
+            let window = 0x01f5 ^ (1_u32 << (7 + row));
+            let numbers = [443_u32 << 16, 0, 0, 0x5010_0000 | window, 0];
+            let header: Vec<u8> = numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
+            cells.push_vacant().set_header(Header::Tcp, &header);
+        }
+        let evidence = Evidence::certain(&cells);
+        let config = crate::RepairConfig::default();
+        let draft = Draft::new(&evidence, &config);
+        assert_eq!(voted(&draft, &(0..9).collect::<Vec<_>>()), 0x01f5);
+        assert_eq!(voted(&draft, &[3]), 0x01f5 ^ (1 << 10));
+        assert_eq!(voted(&draft, &[]), 0);
+    }
+}
