@@ -116,7 +116,7 @@ pub(super) fn decide(
             }
         });
     }
-    beam.finish().1
+    beam.finish()
 }
 
 /// The ends but the last that the segment's own number resembles most.

@@ -29,9 +29,14 @@ pub(super) struct Beam<S: State, C> {
     slots: Vec<S>,
     /// Every kept choice with the node before it.
     nodes: Vec<(u32, C)>,
-    breadth: Breadth,
-    /// What was taken off the costs of all states.
-    taken: f64,
+    /// How far the next step looks.
+    pub(super) breadth: Breadth,
+}
+
+/// A place in a search, to which it can go back.
+pub(super) struct Mark<S> {
+    states: Vec<(f32, S, u32)>,
+    nodes: usize,
 }
 
 /// What may follow a state.
@@ -118,7 +123,7 @@ impl<S: State, C: Copy> Beam<S, C> {
     pub(super) fn new(breadth: Breadth, start: impl IntoIterator<Item = (f32, S)>) -> Self {
         let states = start.into_iter().map(|(cost, state)| (cost, state, ROOT)).collect();
         let (next, keys, slots, nodes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { states, next, keys, slots, nodes, breadth, taken: 0.0 }
+        Self { states, next, keys, slots, nodes, breadth }
     }
 
     /// The cheapest state.
@@ -146,8 +151,7 @@ impl<S: State, C: Copy> Beam<S, C> {
         for (so_far, state, before) in &self.states {
             let (so_far, before) = (*so_far, *before);
             if so_far > (least + margin).min(limit) {
-                // Nor is anything that follows the dearer ones kept.
-                break;
+                continue;
             }
             let (next, keys, slots) = (&mut self.next, &mut self.keys, &mut self.slots);
             let (least, limit) = (&mut least, &mut limit);
@@ -159,7 +163,6 @@ impl<S: State, C: Copy> Beam<S, C> {
         // A stable sort: of equal costs the first offer wins.
         self.next.sort_by(|a, b| a.rank.total_cmp(&b.rank));
         self.states.clear();
-        self.taken += f64::from(least);
         for Next { cost, rank, slot, before, choice } in self.next.drain(..) {
             if self.states.len() == width || rank > least + margin {
                 break;
@@ -171,17 +174,40 @@ impl<S: State, C: Copy> Beam<S, C> {
         }
     }
 
-    /// The choices of the cheapest sequence, and what they cost.
-    pub(super) fn finish(self) -> (f64, Vec<C>) {
-        let cost = self.taken + self.states.first().map_or(0.0, |s| f64::from(s.0));
+    /// The place where the search stands.
+    pub(super) fn mark(&self) -> Mark<S> {
+        Mark { states: self.states.clone(), nodes: self.nodes.len() }
+    }
+
+    /// Goes back to a place where it stood.
+    pub(super) fn back_to(&mut self, mark: &Mark<S>) {
+        self.states.clone_from(&mark.states);
+        self.nodes.truncate(mark.nodes);
+    }
+
+    /// The choices of the cheapest sequence since then, in order.
+    pub(super) fn since(&self, mark: &Mark<S>) -> Vec<C> {
+        self.choices(mark.nodes)
+    }
+
+    /// The choices of the cheapest sequence.
+    pub(super) fn finish(self) -> Vec<C> {
+        self.choices(0)
+    }
+
+    /// Those of the cheapest sequence from a node on.
+    fn choices(&self, first: usize) -> Vec<C> {
         let mut out = Vec::new();
-        let mut at = self.states.first().map_or(ROOT, |s| s.2);
-        while let Some((before, choice)) = self.nodes.get(at as usize) {
+        let cheapest = self.states.iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        let mut at = cheapest.map_or(ROOT, |s| s.2);
+        while let Some((before, choice)) =
+            self.nodes.get(at as usize).filter(|_| at as usize >= first)
+        {
             out.push(*choice);
             at = *before;
         }
         out.reverse();
-        (cost, out)
+        out
     }
 }
 
@@ -210,7 +236,7 @@ mod tests {
                 }
             });
         }
-        let (cost_of_found, found) = beam.finish();
+        let found = beam.finish();
         let price = |path: &[usize]| {
             let before = std::iter::once(&0).chain(path);
             before.zip(path).enumerate().map(|(i, (a, b))| cost(i, *a, *b)).sum::<f32>()
@@ -222,19 +248,41 @@ mod tests {
             })
             .fold(f32::MAX, f32::min);
         assert!((price(&found) - best).abs() < 1e-6, "{found:?}");
-        assert!((cost_of_found - f64::from(best)).abs() < 1e-6, "{cost_of_found}");
     }
 
     #[test]
     fn what_is_foreseen_decides_what_is_kept_and_is_not_counted() {
-        // Three ways of which one is kept: the second is cheapest with what it will cost.
-        let ways = [(1.0, 9.0), (3.0, 2.0), (2.0, 8.0)];
-        let mut beam = Beam::new(Breadth { width: 1, margin: 45.0 }, [(0.0, 0_usize)]);
+        // Three ways of which two are kept: with what it will cost the second is the cheapest, but the
+        // first has cost less.
+        let ways = [(1.0, 9.0), (3.0, 2.0), (2.0, 8.5)];
+        let mut beam = Beam::new(Breadth { width: 2, margin: 45.0 }, [(0.0, 0_usize)]);
         beam.step(|_, offers| {
             for (way, (cost, foreseen)) in ways.into_iter().enumerate() {
                 offers.add_foreseen(cost, foreseen, way, || way, way);
             }
         });
-        assert_eq!(beam.finish(), (3.0, vec![1]));
+        assert_eq!(beam.best(), Some(&1));
+        assert_eq!(beam.finish(), [0]);
+    }
+
+    #[test]
+    fn a_search_goes_back_to_a_place() {
+        let step = |beam: &mut Beam<usize, usize>, cheap: usize| {
+            beam.step(|from, offers| {
+                let to = from + cheap;
+                offers.add(0.0, to, || to, cheap);
+                offers.add(1.0, to + 1, || to + 1, cheap + 1);
+            });
+        };
+        let mut beam = Beam::new(Breadth { width: 4, margin: 45.0 }, [(0.0, 0_usize)]);
+        step(&mut beam, 3);
+        let mark = beam.mark();
+        step(&mut beam, 5);
+        step(&mut beam, 6);
+        assert_eq!(beam.since(&mark), [5, 6]);
+        beam.back_to(&mark);
+        step(&mut beam, 7);
+        assert_eq!(beam.since(&mark), [7]);
+        assert_eq!(beam.finish(), [3, 7]);
     }
 }

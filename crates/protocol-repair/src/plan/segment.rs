@@ -116,6 +116,11 @@ impl<'a> Numbers<'a> {
         self.noise.is_some()
     }
 
+    /// How noisy they are; `None` where they say nothing.
+    pub(super) fn noise(&self) -> Option<Noise> {
+        self.noise
+    }
+
     /// Nats of a wrong bit.
     pub(super) fn bit_cost(&self) -> f32 {
         self.noise.map_or(0.0, |noise| noise.bit_cost)

@@ -1,13 +1,14 @@
 //! Where the segments of one side lie in its stream: a search over what the numbers, the lengths and
 //! the other side's acknowledgements say together.
 
-use super::beam::{Beam, Breadth, Offers, State as _};
+use super::beam::{Beam, Breadth, Mark, Offers, State as _};
 use super::candidates::{Candidates, Lengths};
 use super::course::{ELSEWHERE, State};
 use super::reach::reach;
 use super::segment::{Numbers, SILENT, Segment, distance, filled};
 use crate::draft::Draft;
 use crate::evidence::Noise;
+use std::ops::Range;
 
 /// Furthest that real data lies from what is known of its stream. Units: bytes.
 pub(super) const REACH: u32 = 1 << 23;
@@ -25,9 +26,11 @@ const AN_END: f32 = 1.4;
 const LOST: u32 = 3;
 /// States this much dearer than one that several numbers confirm are given up. Units: nats.
 const SURE: f32 = 12.0;
-/// How far a search looks: first, and where that has found a stream which the numbers contradict.
+/// How far a search looks: first, and where that has found what the numbers contradict.
 const NARROW: Breadth = Breadth { width: 12, margin: 30.0 };
 const WIDE: Breadth = Breadth { width: 64, margin: 60.0 };
+/// Segments of the side after which the search is judged: it goes back by up to twice as many.
+const BLOCK: usize = 64;
 /// Segments whose numbers are judged together, and standard deviations above what noise makes from which
 /// on a stream is astray.
 const TOGETHER: usize = 16;
@@ -46,8 +49,8 @@ pub(crate) struct Placed {
 /// numbers that the stream may begin with, each with its cost; `noise` is `None` where the numbers of
 /// the evidence say nothing.
 ///
-/// A narrow search finds most streams. Where what it finds contradicts more than noise does, a wide
-/// one is made.
+/// A narrow search finds most streams. Where what it finds contradicts more than noise does, it goes
+/// back and looks further.
 pub(crate) fn lay_out(
     draft: &Draft<'_>,
     segments: &[Segment],
@@ -64,12 +67,7 @@ pub(crate) fn lay_out(
         reach: reach(draft, segments, side),
         opened: segments.iter().find(|s| s.side == side).is_some_and(|s| s.syn),
     };
-    let (cost, narrow) = search.run(starts, NARROW);
-    if !noise.is_some_and(|noise| search.is_astray(&narrow, noise)) {
-        return narrow;
-    }
-    let (least, wide) = search.run(starts, WIDE);
-    if least < cost { wide } else { narrow }
+    search.run(starts)
 }
 
 /// What the search for one side's stream goes by.
@@ -87,11 +85,45 @@ struct Search<'a, L> {
 type Choices<'a> = Offers<'a, State, Option<Placed>>;
 
 impl<L: Lengths> Search<'_, L> {
-    /// The cheapest stream that a search so broad finds, after what it costs.
-    fn run(&self, starts: &[(f32, u32)], breadth: Breadth) -> (f64, Vec<Placed>) {
+    /// The cheapest stream that is found.
+    fn run(&self, starts: &[(f32, u32)]) -> Vec<Placed> {
         let starts = starts.iter().map(|(cost, first)| (*cost, State::at(*first)));
-        let mut beam = Beam::new(breadth, starts);
-        for (index, segment) in self.segments.iter().enumerate() {
+        let mut beam = Beam::new(NARROW, starts);
+        // Where the block before begins, unless it was searched wide, and this one.
+        let mut before: Option<(usize, Mark<State>)> = None;
+        for block in self.blocks() {
+            let mark = beam.mark();
+            beam.breadth = NARROW;
+            self.steps(&mut beam, block.clone());
+            let own = self.segments[block.clone()].iter().filter(|s| s.side == self.side);
+            let astray = self.is_astray(own, beam.since(&mark).into_iter().flatten());
+            if astray {
+                let (start, mark) = before.take().unwrap_or((block.start, mark));
+                beam.back_to(&mark);
+                beam.breadth = WIDE;
+                self.steps(&mut beam, start..block.end);
+            } else {
+                before = Some((block.start, mark));
+            }
+        }
+        beam.finish().into_iter().flatten().collect()
+    }
+
+    /// Runs of segments of which so many are of the side.
+    fn blocks(&self) -> Vec<Range<usize>> {
+        let own = self.segments.iter().enumerate().filter(|(_, s)| s.side == self.side);
+        let mut starts: Vec<usize> = own.map(|(index, _)| index).step_by(BLOCK).collect();
+        if let Some(first) = starts.first_mut() {
+            *first = 0;
+        }
+        let ends = starts.iter().copied().skip(1).chain([self.segments.len()]);
+        starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
+    }
+
+    /// Takes the search past some segments.
+    fn steps(&self, beam: &mut Beam<State, Option<Placed>>, block: Range<usize>) {
+        for index in block {
+            let segment = &self.segments[index];
             if segment.side != self.side {
                 if self.numbers.tell() && segment.ack && !segment.rst {
                     beam.step(|state, offers| self.answer(segment, state, offers));
@@ -109,8 +141,6 @@ impl<L: Lengths> Search<'_, L> {
                 });
             }
         }
-        let (cost, placed) = beam.finish();
-        (cost, placed.into_iter().flatten().collect())
     }
 
     /// Offers the likeliest of what a segment of the other side may acknowledge.
@@ -247,10 +277,14 @@ impl<L: Lengths> Search<'_, L> {
     }
 
     /// Whether a stream contradicts the numbers of its segments somewhere by more than noise does.
-    fn is_astray(&self, placed: &[Placed], noise: Noise) -> bool {
-        let own = self.segments.iter().filter(|s| s.side == self.side);
-        let cost = |(segment, placed): (&Segment, &Placed)| self.numbers.seq(segment, placed.seq);
-        let costs: Vec<f32> = own.zip(placed).map(cost).collect();
+    fn is_astray<'s>(
+        &self,
+        segments: impl Iterator<Item = &'s Segment>,
+        placed: impl Iterator<Item = Placed>,
+    ) -> bool {
+        let Some(noise) = self.numbers.noise() else { return false };
+        let cost = |(segment, placed): (&Segment, Placed)| self.numbers.seq(segment, placed.seq);
+        let costs: Vec<f32> = segments.zip(placed).map(cost).collect();
         let bits = 32.0 * noise.rate as f32;
         let ruined = (-noise.burst_cost).exp();
         let expected = bits * noise.bit_cost + ruined * SILENT;
