@@ -82,6 +82,7 @@ struct Search<'a, L> {
     opened: bool,
 }
 
+type Placing = Beam<State, Option<Placed>>;
 type Choices<'a> = Offers<'a, State, Option<Placed>>;
 
 impl<L: Lengths> Search<'_, L> {
@@ -89,20 +90,23 @@ impl<L: Lengths> Search<'_, L> {
     fn run(&self, starts: &[(f32, u32)]) -> Vec<Placed> {
         let starts = starts.iter().map(|(cost, first)| (*cost, State::at(*first)));
         let mut beam = Beam::new(NARROW, starts);
-        // Where the block before begins, unless it was searched wide, and this one.
+        // Where the block before begins, unless it was searched wide.
         let mut before: Option<(usize, Mark<State>)> = None;
+        // Whether a wide search has not helped since a block was sound.
+        let mut in_vain = false;
         for block in self.blocks() {
             let mark = beam.mark();
             beam.breadth = NARROW;
             self.steps(&mut beam, block.clone());
-            let own = self.segments[block.clone()].iter().filter(|s| s.side == self.side);
-            let astray = self.is_astray(own, beam.since(&mark).into_iter().flatten());
-            if astray {
+            let astray = self.is_astray(&beam, &mark, block.clone());
+            if astray && !in_vain {
                 let (start, mark) = before.take().unwrap_or((block.start, mark));
                 beam.back_to(&mark);
                 beam.breadth = WIDE;
                 self.steps(&mut beam, start..block.end);
+                in_vain = self.is_astray(&beam, &mark, start..block.end);
             } else {
+                in_vain &= astray;
                 before = Some((block.start, mark));
             }
         }
@@ -121,7 +125,7 @@ impl<L: Lengths> Search<'_, L> {
     }
 
     /// Takes the search past some segments.
-    fn steps(&self, beam: &mut Beam<State, Option<Placed>>, block: Range<usize>) {
+    fn steps(&self, beam: &mut Placing, block: Range<usize>) {
         for index in block {
             let segment = &self.segments[index];
             if segment.side != self.side {
@@ -276,15 +280,13 @@ impl<L: Lengths> Search<'_, L> {
         });
     }
 
-    /// Whether a stream contradicts the numbers of its segments somewhere by more than noise does.
-    fn is_astray<'s>(
-        &self,
-        segments: impl Iterator<Item = &'s Segment>,
-        placed: impl Iterator<Item = Placed>,
-    ) -> bool {
+    /// Whether the cheapest stream contradicts the numbers of a block, which began at `mark`, somewhere by
+    /// more than noise does.
+    fn is_astray(&self, beam: &Placing, mark: &Mark<State>, block: Range<usize>) -> bool {
         let Some(noise) = self.numbers.noise() else { return false };
+        let own = self.segments[block].iter().filter(|s| s.side == self.side);
         let cost = |(segment, placed): (&Segment, Placed)| self.numbers.seq(segment, placed.seq);
-        let costs: Vec<f32> = segments.zip(placed).map(cost).collect();
+        let costs: Vec<f32> = own.zip(beam.since(mark).into_iter().flatten()).map(cost).collect();
         let bits = 32.0 * noise.rate as f32;
         let ruined = (-noise.burst_cost).exp();
         let expected = bits * noise.bit_cost + ruined * SILENT;
