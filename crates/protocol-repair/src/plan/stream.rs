@@ -30,7 +30,7 @@ const SURE: f32 = 12.0;
 const NARROW: Breadth = Breadth { width: 12, margin: 30.0 };
 const WIDE: Breadth = Breadth { width: 64, margin: 60.0 };
 /// Segments of the side after which the search is judged: it goes back by up to twice as many.
-const BLOCK: usize = 64;
+const BLOCK: usize = 400;
 /// Segments whose numbers are judged together, and standard deviations above what noise makes from which
 /// on a stream is astray.
 const TOGETHER: usize = 16;
