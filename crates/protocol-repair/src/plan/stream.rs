@@ -22,6 +22,8 @@ pub(super) const AS_BEFORE: [f32; 2] = [4.9, 0.5];
 pub(super) const SOME: [f32; 2] = [4.1, 1.25];
 /// Up to one of the ends of segments between.
 const AN_END: f32 = 1.4;
+/// Less than before: what came before was taken for more than it was.
+const TAKEN_FOR_MORE: f32 = 5.0;
 /// Lost segments that are tried whatever the numbers say.
 const LOST: u32 = 3;
 /// States this much dearer than one that several numbers confirm are given up. Units: nats.
@@ -171,9 +173,9 @@ impl<L: Lengths> Search<'_, L> {
         let some = state.ends.map(|end| (SOME[lagging] + AN_END, end));
         let less = some.into_iter().chain([(AS_BEFORE[lagging], state.acked)]);
         for (price, acked) in less.filter(|_| !segment.exact) {
-            let sent = distance(acked, whole) > 0;
-            if sent && distance(state.acked, acked) >= 0 {
-                consider(price, acked);
+            if distance(acked, whole) > 0 {
+                let back = distance(state.acked, acked) < 0;
+                consider(price + if back { TAKEN_FOR_MORE } else { 0.0 }, acked);
             }
         }
         let (cost, acked) = best;
