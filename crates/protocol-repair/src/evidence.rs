@@ -66,6 +66,12 @@ impl Reading {
     pub(crate) fn missing(self) -> u32 {
         (self.full & !self.known).count_ones()
     }
+
+    /// Number of known bits that a value has otherwise.
+    #[inline]
+    pub(crate) fn wrong(self, value: u32) -> u32 {
+        ((self.value ^ value) & self.known).count_ones()
+    }
 }
 
 /// The rows that are not padding.

@@ -9,7 +9,7 @@ use crate::compile::source::{self, Source, dissect_all};
 use crate::compile::streams::Streams;
 use crate::config::{AddressPlan, Link, Payload, PayloadPolicy, Timing};
 use crate::draft::{Draft, RowFacts, Transport};
-use crate::infer::stack::EXTENSIONS;
+use crate::infer::extension::EXTENSIONS;
 use nprint_codec::{IpVersion, LinkType, TernaryMatrix, Trace, ipv4, ipv6, udp};
 
 /// Makes the capture and writes the checksums into `cells`.

@@ -3,8 +3,8 @@
 use super::payload::{ESP, FEWEST_ESP};
 use super::segments;
 use crate::draft::{Draft, Transport};
+use crate::infer::extension::EXTENSIONS;
 use crate::infer::settle::settle;
-use crate::infer::stack::EXTENSIONS;
 use nprint_codec::{IpVersion, icmp, ipv4, ipv6, tcp, udp};
 
 /// Largest packet of an ordinary link. Units: bytes.

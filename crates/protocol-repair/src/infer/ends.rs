@@ -63,7 +63,7 @@ impl Ends {
 
 /// Number of known bits of a port that another one has otherwise.
 fn contradicted(reading: &Reading, port: u16) -> u32 {
-    ((reading.value ^ u32::from(port)) & reading.known).count_ones()
+    reading.wrong(u32::from(port))
 }
 
 /// The port cells of some rows, and how much it costs to contradict them.

@@ -45,7 +45,7 @@ impl Values {
     /// if that is near.
     fn number(&self, reading: Reading) -> usize {
         let exact = |v: &u32| reading.is_full() && *v == reading.value;
-        let near = |i: &usize| ((self.frequent[*i] ^ reading.value) & reading.known).count_ones();
+        let near = |i: &usize| reading.wrong(self.frequent[*i]);
         let best = self.frequent.iter().position(exact).or_else(|| {
             let nearest = (0..self.rare()).min_by_key(near);
             nearest.filter(|i| near(i) <= u32::from(self.field.bits) >> 3)

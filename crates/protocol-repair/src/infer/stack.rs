@@ -1,6 +1,6 @@
 //! Which headers a row has.
 
-pub(crate) use super::extension::EXTENSIONS;
+use super::extension::EXTENSIONS;
 use super::extension::Extensions;
 use super::trust;
 use crate::draft::{Draft, Stack, Transport};
@@ -166,7 +166,7 @@ pub(super) fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> 
         IpVersion::V6 => (ipv6::VERSION, 6),
     };
     let reading = evidence.read(row, field);
-    wrong + ((reading.value ^ version) & reading.known).count_ones()
+    wrong + reading.wrong(version)
 }
 
 /// Every column of a header in the reference layout, options included.

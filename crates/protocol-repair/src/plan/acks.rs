@@ -17,6 +17,7 @@ const COMPARED: usize = 128;
 /// Wrong bits of an acknowledgement that is taken for an end's.
 const WRONG_BITS: u32 = 6;
 
+/// How far the search looks.
 const BREADTH: Breadth = Breadth { width: 24, margin: 45.0 };
 
 /// What was acknowledged last, if anything was, and whether that was less than could be.
@@ -122,7 +123,7 @@ pub(super) fn decide(
 /// The ends but the last that the segment's own number resembles most.
 fn alike(segment: &Segment, ends: &[u32]) -> Vec<u32> {
     let reading = segment.ack_number;
-    let wrong = |value: u32| ((reading.value ^ value) & reading.known).count_ones();
+    let wrong = |value: u32| reading.wrong(value);
     let compared = ends.iter().rev().skip(1).take(COMPARED);
     let mut out: Vec<(u32, u32)> =
         compared.map(|end| (wrong(*end), *end)).filter(|(w, _)| *w <= WRONG_BITS).collect();

@@ -80,8 +80,7 @@ fn of_votes(draft: &Draft<'_>, votes: &[Vote], drawn: u32, noise: Noise, trusted
         let of = |v: &Vote| {
             let value = base.wrapping_add(v.offset);
             if certain {
-                let wrong = (v.reading.value ^ value) & v.reading.known;
-                return prices[wrong.count_ones() as usize];
+                return prices[v.reading.wrong(value) as usize];
             }
             draft.evidence.cost_of(noise, v.row, v.column, v.reading, value).min(SILENT)
         };

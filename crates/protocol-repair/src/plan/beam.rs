@@ -126,7 +126,7 @@ impl<S: State, C: Copy> Beam<S, C> {
         Self { states, next, keys, slots, nodes, breadth }
     }
 
-    /// The cheapest state.
+    /// The state that ranks first: the cheapest with what was foreseen.
     pub(super) fn best(&self) -> Option<&S> {
         self.states.first().map(|s| &s.1)
     }

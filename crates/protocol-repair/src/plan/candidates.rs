@@ -86,7 +86,7 @@ impl End<'_> {
 
 /// Whether a reading is that of a number.
 fn says(reading: Reading, number: u32) -> bool {
-    (reading.value ^ number) & reading.known == 0 && reading.missing() <= MISSING
+    reading.wrong(number) == 0 && reading.missing() <= MISSING
 }
 
 /// Where later numbers say that a segment ends: those of the next segments of its side, if what lies

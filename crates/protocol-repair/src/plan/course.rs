@@ -66,8 +66,8 @@ pub(super) fn fill(holes: &mut Vec<(u32, u32)>, seq: u32, end: u32) {
     }
 }
 
-/// A stream as far as a search has come. Two that stand at the same place are the same: of what led
-/// there the cheapest is kept, so that the search has room for others.
+/// A stream as far as a search has come. Two that stand at the same place with the same holes are the same:
+/// of what led there the cheapest is kept, so that the search has room for others.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     /// Its first number.
