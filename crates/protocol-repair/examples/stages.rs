@@ -3,14 +3,16 @@
 //! ```text
 //! cargo run --release -p protocol-repair --example stages -- ROWS NOISE ROUNDS CAPTURE…
 //! ```
-//! Captures are put one after the other and again until there are ROWS packets; each cell is
-//! turned into one of its other states with probability NOISE.
+//! Captures are put one after the other and again until there are ROWS packets. NOISE `0.02` turns each
+//! cell into one of its other states with that probability, `runs:0.02` does so in clusters, `colour:40`
+//! adds noise of that standard deviation to the rendered image.
 #![allow(clippy::print_stdout)]
 
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code)]
 mod common;
 
+use common::noise::{Disturbance, disturb};
 use nprint_codec::{
     Layout, RowPolicy, SoftMatrix, TernaryMatrix, encode, read_capture, write_capture_to,
 };
@@ -22,8 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [rows, noise, rounds, captures @ ..] = arguments.as_slice() else {
         return Err("usage: stages ROWS NOISE ROUNDS CAPTURE…".into());
     };
-    let (rows, noise, rounds): (usize, f64, usize) =
-        (rows.parse()?, noise.parse()?, rounds.parse()?);
+    let (rows, rounds): (usize, usize) = (rows.parse()?, rounds.parse()?);
     let sources: Vec<TernaryMatrix> = captures
         .iter()
         .map(|c| Ok(encode(&read_capture(c)?, &Layout::reference(), RowPolicy::EveryIpPacket)))
@@ -32,10 +33,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for row in sources.iter().cycle().flat_map(TernaryMatrix::iter).take(rows) {
         cells.push_vacant().set_words(row.present_words(), row.value_words());
     }
-    if noise > 0.0 {
-        cells = common::flip(&cells, noise, 1);
-    }
-    let soft = SoftMatrix::certain(cells);
+    let soft = match noise.split_once(':') {
+        Some(("runs", share)) => disturb(&cells, Disturbance::Clusters(share.parse()?), 1),
+        Some(("colour", sigma)) => disturb(&cells, Disturbance::Colour(sigma.parse()?), 1),
+        Some((kind, _)) => return Err(format!("no such noise: {kind}").into()),
+        None => SoftMatrix::certain(common::flip(&cells, noise.parse()?, 1)),
+    };
     let config = RepairConfig::default();
     let mut times: Vec<f64> = (0..rounds)
         .map(|_| {
