@@ -1,6 +1,7 @@
 //! The generated image as evidence: what a field's bits say and what it costs to contradict them.
 
 use nprint_codec::{Field, Layout, SoftMatrix, TernaryMatrix};
+use std::borrow::Cow;
 
 /// Cost in nats of contradicting a certain bit when nothing in the trace contradicts itself:
 /// more than any prior in this crate can outweigh with one bit.
@@ -75,10 +76,12 @@ impl Reading {
 }
 
 /// The rows that are not padding.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Evidence<'a> {
     cells: &'a TernaryMatrix,
     rows: usize,
+    /// A plane with ones for the cells that are present and say which bit they are.
+    known: Cow<'a, [u64]>,
     /// One a cell; `None` where every cell is certain.
     confidence: Option<&'a [u8]>,
 }
@@ -86,13 +89,19 @@ pub(crate) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// Every row of a decoded image.
     pub(crate) fn new(soft: &'a SoftMatrix) -> Self {
+        let cells = soft.cells();
         let confidence = Some(soft.confidence()).filter(|c| !is_certain(c));
-        Self { cells: soft.cells(), rows: soft.cells().rows(), confidence }
+        let known = match confidence {
+            Some(confidence) => Cow::Owned(decided(cells, confidence)),
+            None => Cow::Borrowed(cells.present_plane()),
+        };
+        Self { cells, rows: cells.rows(), known, confidence }
     }
 
     /// Every row of a matrix without doubt.
     pub(crate) fn certain(cells: &'a TernaryMatrix) -> Self {
-        Self { cells, rows: cells.rows(), confidence: None }
+        let known = Cow::Borrowed(cells.present_plane());
+        Self { cells, rows: cells.rows(), known, confidence: None }
     }
 
     /// The first `rows` rows.
@@ -147,22 +156,11 @@ impl<'a> Evidence<'a> {
     /// Reads at most 32 cells from `column` on.
     #[inline]
     pub(crate) fn read_columns(&self, row: usize, column: usize, bits: usize) -> Reading {
-        let cells = self.cells.row(row);
-        let known = extract(cells.present_words(), column, bits);
-        let known =
-            if self.is_certain() { known } else { self.decided(row, column..column + bits, known) };
-        let value = extract(cells.value_words(), column, bits) & known;
+        let words = self.layout().words();
+        let columns_of = |plane: &[u64]| extract(&plane[row * words..][..words], column, bits);
+        let known = columns_of(&self.known);
+        let value = columns_of(self.cells.value_plane()) & known;
         Reading { value, known, full: ((1_u64 << bits) - 1) as u32 }
-    }
-
-    /// Those of some present cells that say which bit they are.
-    fn decided(&self, row: usize, columns: std::ops::Range<usize>, known: u32) -> u32 {
-        let bits = columns.len();
-        let confidence = self.confidence(row, columns).unwrap_or_default();
-        confidence
-            .iter()
-            .enumerate()
-            .fold(known, |known, (i, c)| known & !(u32::from(*c < UNDECIDED) << (bits - 1 - i)))
     }
 
     /// Cost in nats of the field having `value`.
@@ -217,9 +215,9 @@ impl<'a> Evidence<'a> {
     }
 
     /// A field of a row that several values are compared with.
-    pub(crate) fn reader(&self, noise: Noise, row: usize, field: Field) -> Reader<'a> {
+    pub(crate) fn reader(&self, noise: Noise, row: usize, field: Field) -> Reader<'_> {
         let column = self.layout().column_of(field).unwrap_or(0);
-        Reader { evidence: *self, noise, row, column, reading: self.read(row, field) }
+        Reader { evidence: self, noise, row, column, reading: self.read(row, field) }
     }
 
     /// Present cells of a row by words of 32 columns.
@@ -236,13 +234,15 @@ impl<'a> Evidence<'a> {
             let count = self.halves(row).ones(columns);
             return (count * 255, (length - count) * 255);
         };
-        let (mut here, mut all) = (0, 0);
-        for (c, confidence) in columns.zip(confidence) {
-            let weight = u32::from(*confidence);
-            all += weight;
-            here += weight * ((present[c >> 6] >> (63 - (c & 63))) & 1) as u32;
+        let (mut here, mut vacant) = (Sum::default(), Sum::default());
+        for (byte, eight) in (columns.start >> 3..).zip(confidence.as_chunks::<8>().0) {
+            let cells = (present[byte >> 3] >> (56 - 8 * (byte & 7))) as u8;
+            let mask = SPREAD[usize::from(cells)];
+            let eight = u64::from_be_bytes(*eight);
+            here.add(eight & mask);
+            vacant.add(eight & !mask);
         }
-        (here, all - here)
+        (here.total(), vacant.total())
     }
 
     /// Sums of the confidences of present and of vacant cells in the first words of 32 cells from
@@ -267,7 +267,7 @@ impl<'a> Evidence<'a> {
 /// A field of one row, read once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a> {
-    evidence: Evidence<'a>,
+    evidence: &'a Evidence<'a>,
     noise: Noise,
     row: usize,
     column: usize,
@@ -286,6 +286,56 @@ impl Reader<'_> {
 /// cell.
 fn is_certain(confidence: &[u8]) -> bool {
     confidence.chunks(4096).all(|block| block.iter().fold(u8::MAX, |all, c| all & c) == u8::MAX)
+}
+
+/// The plane of the present cells that say which bit they are.
+fn decided(cells: &TernaryMatrix, confidence: &[u8]) -> Vec<u64> {
+    let mut known = cells.present_plane().to_vec();
+    let (words, columns) = (cells.layout().words(), cells.columns());
+    for (row, confidence) in known.chunks_exact_mut(words).zip(confidence.chunks_exact(columns)) {
+        for (word, confidence) in row.iter_mut().zip(confidence.chunks(64)) {
+            if confidence.iter().fold(u8::MAX, |least, c| least.min(*c)) < UNDECIDED {
+                for (place, _) in confidence.iter().enumerate().filter(|(_, c)| **c < UNDECIDED) {
+                    *word &= !(1 << (63 - place));
+                }
+            }
+        }
+    }
+    known
+}
+
+/// A byte for each bit of one: 255 where it is 1.
+const SPREAD: [u64; 256] = {
+    let mut spread = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                spread[byte] |= 0xff << (8 * bit);
+            }
+            bit += 1;
+        }
+        byte += 1;
+    }
+    spread
+};
+
+/// A sum of bytes, eight at once, of at most 1024 of them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum(u64);
+
+impl Sum {
+    #[inline]
+    fn add(&mut self, eight: u64) {
+        self.0 += (eight & 0x00ff_00ff_00ff_00ff) + ((eight >> 8) & 0x00ff_00ff_00ff_00ff);
+    }
+
+    #[inline]
+    fn total(self) -> u32 {
+        let pairs = (self.0 & 0x0000_ffff_0000_ffff) + ((self.0 >> 16) & 0x0000_ffff_0000_ffff);
+        (pairs as u32) + (pairs >> 32) as u32
+    }
 }
 
 /// Words of 32 cells in a row of the reference layout.
