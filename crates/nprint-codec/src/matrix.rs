@@ -375,11 +375,12 @@ impl<'a> RowMut<'a> {
     /// Writes a byte-aligned field (options, addresses); the rest of the field becomes vacant.
     pub fn set_bytes(&mut self, field: Field, bytes: &[u8]) {
         let Some(column) = self.layout.column_of(field) else { return };
-        self.clear_columns(column, usize::from(field.bits));
-        for (i, byte) in bytes.iter().take(usize::from(field.bits >> 3)).enumerate() {
-            deposit(self.present, column + 8 * i, 8, 0xff);
-            deposit(self.value, column + 8 * i, 8, u64::from(*byte));
-        }
+        let (at, length) = (column >> 3, usize::from(field.bits >> 3));
+        let bytes = &bytes[..bytes.len().min(length)];
+        clear_bytes(self.present, at, length);
+        clear_bytes(self.value, at, length);
+        set_bytes(self.present, at, bytes.len());
+        fill_in(self.value, at, bytes);
     }
 
     /// Overwrites both planes. Values under vacant cells and bits past the width are cleared.

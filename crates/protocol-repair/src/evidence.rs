@@ -2,6 +2,7 @@
 
 use nprint_codec::{Field, Layout, SoftMatrix, TernaryMatrix};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Cost in nats of contradicting a certain bit when nothing in the trace contradicts itself:
 /// more than any prior in this crate can outweigh with one bit.
@@ -133,11 +134,7 @@ impl<'a> Evidence<'a> {
 
     /// The confidences of a run of cells; `None` where every cell of the trace is certain.
     #[inline]
-    pub(crate) fn confidence(
-        &self,
-        row: usize,
-        columns: std::ops::Range<usize>,
-    ) -> Option<&'a [u8]> {
+    pub(crate) fn confidence(&self, row: usize, columns: Range<usize>) -> Option<&'a [u8]> {
         let start = row * self.cells.columns();
         self.confidence.map(|c| &c[start + columns.start..start + columns.end])
     }
@@ -161,6 +158,13 @@ impl<'a> Evidence<'a> {
         let known = columns_of(&self.known);
         let value = columns_of(self.cells.value_plane()) & known;
         Reading { value, known, full: ((1_u64 << bits) - 1) as u32 }
+    }
+
+    /// The bits of whole words of a row, 0 where unknown.
+    pub(crate) fn words(&self, row: usize, words: Range<usize>) -> impl Iterator<Item = u64> {
+        let known = &self.known[row * self.layout().words()..][words.clone()];
+        let value = &self.cells.row(row).value_words()[words];
+        known.iter().zip(value).map(|(known, value)| known & value)
     }
 
     /// Cost in nats of the field having `value`.
@@ -227,7 +231,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Sums of the confidences of present and of vacant cells in a run of whole words of 32 columns.
-    pub(crate) fn presence(&self, row: usize, columns: std::ops::Range<usize>) -> (u32, u32) {
+    pub(crate) fn presence(&self, row: usize, columns: Range<usize>) -> (u32, u32) {
         let present = self.cells.row(row).present_words();
         let Some(confidence) = self.confidence(row, columns.clone()) else {
             let length = columns.len() as u32;
@@ -373,7 +377,7 @@ impl Halves {
 
     /// Present cells in columns that begin and end with a word of 32.
     #[inline]
-    pub(crate) fn ones(&self, columns: std::ops::Range<usize>) -> u32 {
+    pub(crate) fn ones(&self, columns: Range<usize>) -> u32 {
         debug_assert!((columns.start | columns.end).trailing_zeros() >= 5);
         u32::from(self.0[columns.end >> 5] - self.0[columns.start >> 5])
     }
@@ -381,7 +385,7 @@ impl Halves {
 
 /// Whether a plane has a one in a run of columns.
 #[inline]
-pub(crate) fn any(plane: &[u64], columns: std::ops::Range<usize>) -> bool {
+pub(crate) fn any(plane: &[u64], columns: Range<usize>) -> bool {
     let (first, last) = (columns.start >> 6, (columns.end - 1) >> 6);
     let head = u64::MAX >> (columns.start & 63);
     let tail = u64::MAX << (63 - ((columns.end - 1) & 63));

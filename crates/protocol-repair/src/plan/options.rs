@@ -1,11 +1,13 @@
 //! Option areas by their grammar: kept where they parse, else the cheapest layout that does.
 
 use crate::draft::{Draft, Transport};
-use crate::evidence::{Noise, any};
+use crate::evidence::{Evidence, Noise, any};
 use nprint_codec::{IpVersion, Row, ipv4, tcp};
+use std::ops::Range;
 
-/// First column of the TCP option area in the reference layout.
+/// First column of the TCP option area in the reference layout, and the words that it fills.
 const TCP_OPTIONS_COLUMN: usize = 640;
+const TCP_OPTIONS_WORDS: Range<usize> = TCP_OPTIONS_COLUMN >> 6..(TCP_OPTIONS_COLUMN + 320) >> 6;
 /// First column of the IPv4 option area in the reference layout.
 const IPV4_OPTIONS_COLUMN: usize = 96;
 
@@ -19,15 +21,9 @@ pub(crate) struct OptionArea {
 impl OptionArea {
     /// The area as a row of the reference layout has it.
     pub(crate) fn of_tcp(row: &Row<'_>) -> Self {
-        let words = TCP_OPTIONS_COLUMN >> 6..(TCP_OPTIONS_COLUMN + 320) >> 6;
-        let mut bytes = [0; 40];
-        for (out, word) in
-            bytes.as_chunks_mut::<8>().0.iter_mut().zip(&row.value_words()[words.clone()])
-        {
-            *out = word.to_be_bytes();
-        }
+        let bytes = bytes_of(row.value_words()[TCP_OPTIONS_WORDS].iter().copied());
         let mut present = 0;
-        for word in &row.present_words()[words] {
+        for word in &row.present_words()[TCP_OPTIONS_WORDS] {
             present += word.leading_ones();
             if *word != u64::MAX {
                 break;
@@ -35,6 +31,29 @@ impl OptionArea {
         }
         Self { bytes, length: present as usize >> 3 }
     }
+
+    /// The area of a TCP row with this layout, and the values that the evidence has.
+    fn of_layout(layout: &[(u8, u8)], evidence: &Evidence<'_>, row: usize) -> Self {
+        let mut bytes = bytes_of(evidence.words(row, TCP_OPTIONS_WORDS));
+        let mut at = 0;
+        for (kind, length) in layout {
+            bytes[at] = *kind;
+            if *length > 1 {
+                bytes[at + 1] = *length;
+            }
+            at += usize::from(*length);
+        }
+        Self { bytes, length: at }
+    }
+}
+
+/// The bytes of five words.
+fn bytes_of(words: impl Iterator<Item = u64>) -> [u8; 40] {
+    let mut bytes = [0; 40];
+    for (out, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *out = word.to_be_bytes();
+    }
+    bytes
 }
 
 impl std::ops::Deref for OptionArea {
@@ -130,39 +149,43 @@ pub(crate) fn tcp_options(draft: &mut Draft<'_>) {
 fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
     let noise = draft.noise;
     let trusted = noise.is_clean() && draft.evidence.is_certain();
-    // Layouts that rows of this context show without a fault, with how often.
+    // Layouts that rows of this context show without a fault, with how often, and the one of each row.
     let mut known: Vec<(Layout, usize)> = Vec::new();
-    let mut shown: Vec<Option<Layout>> = Vec::with_capacity(rows.len());
+    let mut shown: Vec<Option<usize>> = Vec::with_capacity(rows.len());
     for row in rows {
-        let layout =
-            legal_as_it_stands(draft, *row, syn).filter(|l| noise.is_clean() || is_ordinary(l));
-        if let Some(layout) = &layout {
-            match known.iter_mut().find(|(l, _)| l == layout) {
-                Some((_, n)) => *n += 1,
-                None => known.push((layout.clone(), 1)),
-            }
+        let place = as_it_stands(draft, *row).and_then(|area| {
+            known.iter().position(|(layout, _)| is_laid_out(&area, layout)).or_else(|| {
+                let layout = parse(&area).filter(|layout| {
+                    is_legal(layout, syn) && (noise.is_clean() || is_ordinary(layout))
+                })?;
+                known.push((layout, 0));
+                Some(known.len() - 1)
+            })
+        });
+        if let Some(place) = place {
+            known[place].1 += 1;
         }
-        shown.push(layout);
+        shown.push(place);
     }
     if trusted && shown.iter().all(Option::is_some) {
         return;
     }
-    let mut candidates: Vec<(Layout, f32)> =
-        known.iter().map(|(l, n)| (l.clone(), (rows.len() as f32 / *n as f32).ln())).collect();
-    for template in templates(syn) {
-        if !known.iter().any(|(l, _)| *l == template) {
-            candidates.push((template, (rows.len() as f32).ln() + 3.0));
-        }
-    }
+    let templates = templates(syn);
+    let unseen = templates.iter().filter(|t| !known.iter().any(|(l, _)| l == *t));
+    let candidates: Vec<(&Layout, f32)> = known
+        .iter()
+        .map(|(layout, n)| (layout, (rows.len() as f32 / *n as f32).ln()))
+        .chain(unseen.map(|layout| (layout, (rows.len() as f32).ln() + 3.0)))
+        .collect();
     for (row, shown) in rows.iter().zip(shown) {
         let layout = match shown {
-            Some(layout) if trusted => layout,
+            Some(place) if trusted => &known[place].0,
             _ => cheapest(draft, noise, *row, &candidates),
         };
-        let bytes = fill(draft, *row, TCP_OPTIONS_COLUMN, &layout);
+        let area = OptionArea::of_layout(layout, draft.evidence, *row);
         let mut cells = draft.cells.row_mut(*row);
-        cells.set_bytes(tcp::OPTIONS, &bytes);
-        cells.set(tcp::DATA_OFFSET, 5 + (bytes.len() >> 2) as u32);
+        cells.set_bytes(tcp::OPTIONS, &area);
+        cells.set(tcp::DATA_OFFSET, 5 + (area.len() >> 2) as u32);
     }
     if syn && !trusted {
         settle_syn_values(draft, rows);
@@ -172,7 +195,7 @@ fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
 /// MSS and window scale that a stack could send.
 fn settle_syn_values(draft: &mut Draft<'_>, rows: &[usize]) {
     for row in rows {
-        let mut bytes = draft.cells.row(*row).bytes(tcp::OPTIONS);
+        let mut bytes = OptionArea::of_tcp(&draft.cells.row(*row));
         let Some(layout) = parse(&bytes) else { continue };
         let mut at = 0;
         for (kind, length) in layout {
@@ -191,36 +214,49 @@ fn settle_syn_values(draft: &mut Draft<'_>, rows: &[usize]) {
     }
 }
 
-/// The row's own option area, where its cells, its grammar and its data offset agree.
-fn legal_as_it_stands(draft: &Draft<'_>, row: usize, syn: bool) -> Option<Layout> {
+/// The row's own option area, where its cells and its data offset agree.
+fn as_it_stands(draft: &Draft<'_>, row: usize) -> Option<OptionArea> {
     let cells = draft.evidence.cells().row(row);
-    let bytes = OptionArea::of_tcp(&cells);
-    if !bytes.len().is_multiple_of(4)
-        || cells.get(tcp::DATA_OFFSET) != Some(5 + (bytes.len() >> 2) as u32)
+    let area = OptionArea::of_tcp(&cells);
+    if !area.len().is_multiple_of(4)
+        || cells.get(tcp::DATA_OFFSET) != Some(5 + (area.len() >> 2) as u32)
     {
         return None;
     }
-    let columns = TCP_OPTIONS_COLUMN..TCP_OPTIONS_COLUMN + 320;
-    let present = cells.present_words()[10..15].iter().map(|w| w.count_ones()).sum::<u32>();
-    debug_assert_eq!(columns.len(), 5 * 64);
-    if present != 8 * bytes.len() as u32 {
-        return None;
-    }
-    parse(&bytes).filter(|layout| is_legal(layout, syn))
+    let present =
+        cells.present_words()[TCP_OPTIONS_WORDS].iter().map(|w| w.count_ones()).sum::<u32>();
+    (present == 8 * area.len() as u32).then_some(area)
 }
 
-fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, f32)]) -> Layout {
+/// Whether [`parse`] finds this layout in an area.
+fn is_laid_out(area: &[u8], layout: &[(u8, u8)]) -> bool {
+    let mut at = 0;
+    for (kind, length) in layout {
+        if area.get(at) != Some(kind) || (*kind > 1 && area.get(at + 1) != Some(length)) {
+            return false;
+        }
+        at += usize::from(*length);
+    }
+    at == area.len()
+}
+
+fn cheapest<'a>(
+    draft: &Draft<'_>,
+    noise: Noise,
+    row: usize,
+    candidates: &[(&'a Layout, f32)],
+) -> &'a [(u8, u8)] {
     let mut best: (f32, &[(u8, u8)]) = (f32::MAX, &[]);
-    let area = draft.evidence.presence_up_to(row, TCP_OPTIONS_COLUMN);
+    let areas = presence_costs(noise, &draft.evidence.presence_up_to(row, TCP_OPTIONS_COLUMN));
+    let offset = draft.evidence.reader(noise, row, tcp::DATA_OFFSET);
     for (layout, prior) in candidates {
         if *prior >= best.0 {
             continue;
         }
-        let length: usize = layout.iter().map(|(_, l)| usize::from(*l)).sum();
-        let mut cost = prior + presence_cost(noise, &area, length >> 2);
-        cost += draft.evidence.cost(noise, row, tcp::DATA_OFFSET, 5 + (length >> 2) as u32);
+        let words = layout.iter().map(|(_, l)| usize::from(*l)).sum::<usize>() >> 2;
+        let mut cost = prior + areas[words] + offset.cost(5 + words as u32);
         let mut column = TCP_OPTIONS_COLUMN;
-        for (kind, length) in layout {
+        for (kind, length) in *layout {
             if cost >= best.0 {
                 break;
             }
@@ -234,35 +270,26 @@ fn cheapest(draft: &Draft<'_>, noise: Noise, row: usize, candidates: &[(Layout, 
             best = (cost, layout);
         }
     }
-    best.1.to_vec()
+    best.1
 }
 
-/// Nats of an option area of so many words: cells in it that are vacant, and present ones behind it. A
-/// word that a run of wrong cells covers says nothing.
-fn presence_cost(noise: Noise, area: &[(u32, u32); 11], words: usize) -> f32 {
+/// Nats of an option area of none, one, two, … ten words: cells in it that are vacant, and present ones
+/// behind it. A word that a run of wrong cells covers says nothing.
+fn presence_costs(noise: Noise, area: &[(u32, u32); 11]) -> [f32; 11] {
     let silent = noise.burst_cost + 32.0 * std::f32::consts::LN_2;
-    let of = |(word, pair): (usize, &[(u32, u32)])| {
-        let (present, vacant) = (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1);
-        let wrong = if word < words { vacant } else { present };
-        (noise.bit_cost * wrong as f32 / 255.0).min(silent)
-    };
-    area.windows(2).enumerate().map(of).sum()
-}
-
-/// The bytes of a layout, with the values that the evidence has.
-fn fill(draft: &Draft<'_>, row: usize, column: usize, layout: &[(u8, u8)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(40);
-    for (kind, length) in layout {
-        let start = bytes.len();
-        bytes.push(*kind);
-        if *length > 1 {
-            bytes.push(*length);
-        }
-        for i in bytes.len()..start + usize::from(*length) {
-            bytes.push(draft.evidence.read_columns(row, column + 8 * i, 8).value as u8);
-        }
+    let nats = |weight: u32| (noise.bit_cost * weight as f32 / 255.0).min(silent);
+    let mut costs = [0.0; 11];
+    let mut vacant = 0.0;
+    for (word, pair) in area.windows(2).enumerate() {
+        vacant += nats(pair[1].1 - pair[0].1);
+        costs[word + 1] = vacant;
     }
-    bytes
+    let mut present = 0.0;
+    for (word, pair) in area.windows(2).enumerate().rev() {
+        present += nats(pair[1].0 - pair[0].0);
+        costs[word] += present;
+    }
+    costs
 }
 
 /// Decides the IPv4 option area and the header length.
@@ -273,9 +300,9 @@ pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
             continue;
         }
         let evidence = draft.evidence;
-        let header_length = evidence.read(row, ipv4::HEADER_LENGTH);
+        let header_length = evidence.reader(noise, row, ipv4::HEADER_LENGTH);
         let columns = IPV4_OPTIONS_COLUMN..IPV4_OPTIONS_COLUMN + 320;
-        let none = header_length.is_full() && header_length.value == 5;
+        let none = header_length.reading.is_full() && header_length.reading.value == 5;
         if none && !any(evidence.cells().row(row).present_words(), columns) {
             continue;
         }
@@ -283,15 +310,10 @@ pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
         if none && area[10].0 == 0 {
             continue;
         }
-        if header_length.is_full() && header_length.value == 5 && area[10].0 == 0 {
-            continue;
-        }
         let mut best = (f32::MAX, 0);
-        for words in 0..=10_usize {
+        for (words, area) in presence_costs(noise, &area).into_iter().enumerate() {
             let prior = if words == 0 { 0.0 } else { 8.0 };
-            let cost = prior
-                + presence_cost(noise, &area, words)
-                + evidence.cost(noise, row, ipv4::HEADER_LENGTH, 5 + words as u32);
+            let cost = prior + area + header_length.cost(5 + words as u32);
             if cost < best.0 {
                 best = (cost, words);
             }
@@ -309,7 +331,7 @@ pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
 }
 
 /// The data of the first option of a kind in an area that parses.
-fn data_of(bytes: &[u8], kind: u8) -> Option<std::ops::Range<usize>> {
+fn data_of(bytes: &[u8], kind: u8) -> Option<Range<usize>> {
     let mut at = 0;
     while at < bytes.len() {
         let length = match bytes[at] {
@@ -339,6 +361,6 @@ pub(crate) fn window_scale(bytes: &[u8]) -> Option<u8> {
 }
 
 /// Where SACK blocks lie in an option area.
-pub(crate) fn sack_range(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+pub(crate) fn sack_range(bytes: &[u8]) -> Option<Range<usize>> {
     data_of(bytes, 5)
 }
