@@ -9,7 +9,7 @@
 //! begins with a SYN has all three steps, as far as the trace goes.
 
 use crate::draft::{Draft, Transport};
-use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
+use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 
 /// Nats for a handshake that is refused or never completed, in evidence that is not a clean capture:
 /// 9 of 694 in real captures, as `examples/stream_statistics.rs` counts.
@@ -35,6 +35,9 @@ pub(super) const OTHER_OPTIONS: u32 = 0x0101;
 /// Nats of 16 bits that say nothing.
 const SILENT: f32 = 16.0 * std::f32::consts::LN_2;
 
+/// The flags that tell events apart, in the order of [`Event::bits`].
+const FLAGS: [Field; 4] = [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     Ack,
@@ -48,7 +51,7 @@ enum Event {
 impl Event {
     const ALL: [Self; 6] = [Self::Ack, Self::Fin, Self::Syn, Self::SynAck, Self::Rst, Self::RstAck];
 
-    /// ACK, RST, SYN, FIN.
+    /// The values of [`FLAGS`].
     const fn bits(self) -> [u32; 4] {
         match self {
             Self::Ack => [1, 0, 0, 0],
@@ -226,14 +229,20 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
     for row in rows {
         let direction = draft.rows[*row].direction;
         let data = told_of_data(draft, *row);
-        let flags = [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN]
-            .map(|f| [0, 1].map(|value| draft.evidence.cost(noise, *row, f, value)));
-        let options = [OPENING_OPTIONS, OTHER_OPTIONS]
-            .map(|v| draft.evidence.cost_columns(noise, *row, options_column, 16, v).min(SILENT));
-        let costs = Event::ALL.map(|event| {
-            let bits = flags.iter().zip(event.bits()).map(|(f, v)| f[v as usize]).sum::<f32>();
-            bits + options[usize::from(!event.opens())]
+        let [ack, rst, syn, fin] = FLAGS.map(|flag| {
+            let flag = draft.evidence.reader(noise, *row, flag);
+            [flag.cost(0), flag.cost(1)]
         });
+        let reading = draft.evidence.read_columns(*row, options_column, 16);
+        let [opening, other] = [OPENING_OPTIONS, OTHER_OPTIONS].map(|options| {
+            draft.evidence.cost_of(noise, *row, options_column, reading, options).min(SILENT)
+        });
+        let mut costs = [0.0; Event::ALL.len()];
+        for (cost, event) in costs.iter_mut().zip(Event::ALL) {
+            let [a, r, s, f] = event.bits().map(|bit| bit as usize);
+            let options = if event.opens() { opening } else { other };
+            *cost = ack[a] + rst[r] + syn[s] + fin[f] + options;
+        }
         let mut next = [f32::MAX; STATES.len()];
         let mut from = [(0, 0); STATES.len()];
         for step in &steps[direction] {
@@ -268,8 +277,8 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
             connection += 1;
         }
         draft.rows[*row].connection = connection;
-        for (field, value) in [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN].iter().zip(event.bits()) {
-            draft.set(*row, *field, value);
+        for (flag, value) in FLAGS.into_iter().zip(event.bits()) {
+            draft.set(*row, flag, value);
         }
     }
 }
@@ -277,21 +286,21 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
 /// Nats by which the length fields speak for data: what it costs that they leave no room for any, less
 /// what one of the lengths of data costs.
 fn told_of_data(draft: &Draft<'_>, row: usize) -> f32 {
-    let (evidence, noise) = (draft.evidence, draft.noise);
-    let own = evidence.read(row, tcp::DATA_OFFSET).value;
-    let empty = |words: u32| {
-        let length = match draft.rows[row].stack.version {
-            IpVersion::V4 => {
-                let header = evidence.read(row, ipv4::HEADER_LENGTH).value.max(5);
-                let of =
-                    |header| evidence.cost(noise, row, ipv4::TOTAL_LENGTH, 4 * header + 4 * words);
-                of(header).min(of(5))
-            }
-            IpVersion::V6 => evidence.cost(noise, row, ipv6::PAYLOAD_LENGTH, 4 * words),
-        };
-        length + evidence.cost(noise, row, tcp::DATA_OFFSET, words)
+    let reader = |field| draft.evidence.reader(draft.noise, row, field);
+    let offset = reader(tcp::DATA_OFFSET);
+    let (length, headers) = match draft.rows[row].stack.version {
+        IpVersion::V4 => {
+            let own = reader(ipv4::HEADER_LENGTH).reading.value.max(5);
+            (reader(ipv4::TOTAL_LENGTH), [own, 5])
+        }
+        IpVersion::V6 => (reader(ipv6::PAYLOAD_LENGTH), [0, 0]),
+    };
+    let empty = |words| {
+        let [own, plain] = headers.map(|header| length.cost(4 * (header + words)));
+        own.min(plain) + offset.cost(words)
     };
     // Without options, with time stamps, and as it reads.
-    let least = [5, 8, own.max(5)].map(empty).into_iter().fold(f32::MAX, f32::min);
+    let words = [5, 8, offset.reading.value.max(5)];
+    let least = words.map(empty).into_iter().fold(f32::MAX, f32::min);
     (least - SOME_LENGTH).max(0.0)
 }
