@@ -342,8 +342,9 @@ impl Sum {
     }
 }
 
-/// Words of 32 cells in a row of the reference layout.
-const HALVES: usize = 34;
+/// Words of a row of the reference layout in a plane, and words of 32 cells.
+pub(crate) const ROW_WORDS: usize = 17;
+const HALVES: usize = 2 * ROW_WORDS;
 
 /// How many cells of a row are present up to each of its words of 32 columns. Every header and option
 /// area of the reference layout begins and ends with such a word.

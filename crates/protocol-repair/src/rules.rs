@@ -1,6 +1,7 @@
 //! The rules as data: what each one reads, what it writes, and the order that follows.
 
 use crate::draft::Draft;
+use crate::evidence::ROW_WORDS;
 use crate::report::Changes;
 use nprint_codec::{Field, Layout, TernaryMatrix, tcp};
 use serde::{Deserialize, Serialize};
@@ -117,16 +118,13 @@ fn words_of(rule: &Rule, layout: &Layout) -> Vec<usize> {
 
 /// Cells as the rules before left them, to count what the next one changes.
 pub(crate) struct Before {
-    words: usize,
     present: Vec<u64>,
     value: Vec<u64>,
 }
 
 impl Before {
     pub(crate) fn new(cells: &TernaryMatrix) -> Self {
-        let words = cells.layout().words();
-        let (present, value) = (cells.present_plane().to_vec(), cells.value_plane().to_vec());
-        Self { words, present, value }
+        Self { present: cells.present_plane().to_vec(), value: cells.value_plane().to_vec() }
     }
 
     /// Takes over some words of every row; how many cells changed, and the first one's row and column.
@@ -135,10 +133,10 @@ impl Before {
         if words.is_empty() {
             return (count, first);
         }
-        let before = self.present.chunks_exact_mut(self.words);
-        let before = before.zip(self.value.chunks_exact_mut(self.words));
-        let after = cells.present_plane().chunks_exact(self.words);
-        let after = after.zip(cells.value_plane().chunks_exact(self.words));
+        let before = self.present.as_chunks_mut::<ROW_WORDS>().0.iter_mut();
+        let before = before.zip(self.value.as_chunks_mut::<ROW_WORDS>().0);
+        let after = cells.present_plane().as_chunks::<ROW_WORDS>().0.iter();
+        let after = after.zip(cells.value_plane().as_chunks::<ROW_WORDS>().0);
         for (row, ((old_present, old_value), (present, value))) in before.zip(after).enumerate() {
             for &word in words {
                 let difference =

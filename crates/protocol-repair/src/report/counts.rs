@@ -1,7 +1,7 @@
 //! Cells that two matrices have, and those in which they differ.
 
 use super::DERIVED_FIELDS;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, ROW_WORDS};
 use crate::plan::options::{OptionArea, sack_range, timestamp_offset};
 use nprint_codec::{Layout, Row, TernaryMatrix, tcp};
 use std::ops::Range;
@@ -31,40 +31,45 @@ impl Counts {
     /// Compares the rows that the evidence says are packets.
     pub(super) fn of(evidence: &Evidence<'_>, result: &TernaryMatrix) -> Self {
         let layout = result.layout();
-        let (words, columns) = (layout.words(), layout.columns());
-        let derived_fields = derived_plane(layout);
+        let columns = layout.columns();
+        let derived_words = derived_words(layout);
         let pieces = pieces(layout);
         let options = layout.column_of(tcp::OPTIONS).unwrap_or(0);
         let mut counts =
             Self { by_field: vec![(0, 0); layout.fields().count()], ..Self::default() };
-        let (mut derived, mut present) = (derived_fields.clone(), vec![0; words]);
-        let mut difference = vec![0; words];
-        for (row, (before, after)) in evidence.cells().iter().zip(result.iter()).enumerate() {
-            let mut any = 0;
-            for word in 0..words {
-                let (p, q) = (before.present_words()[word], after.present_words()[word]);
-                let values = before.value_words()[word] ^ after.value_words()[word];
-                present[word] = p | q;
-                difference[word] = (p ^ q) | values;
-                any |= difference[word];
-            }
-            derived.copy_from_slice(&derived_fields);
-            for columns in option_numbers(&after, options) {
-                columns.for_each(|c| derived[c >> 6] |= 1 << (63 - (c & 63)));
+        // Numbers inside options are derived, though no field of its own.
+        let (mut derived, mut changed_numbers) = (0, 0);
+        let rows = |plane| <[u64]>::as_chunks::<ROW_WORDS>(plane).0;
+        let before = rows(evidence.cells().present_plane()).iter();
+        let before = before.zip(rows(evidence.cells().value_plane()));
+        let after = rows(result.present_plane()).iter().zip(rows(result.value_plane()));
+        for (row, (before, after)) in before.zip(after).enumerate() {
+            let (mut present, mut difference) = ([0; ROW_WORDS], [0; ROW_WORDS]);
+            for word in 0..ROW_WORDS {
+                present[word] = before.0[word] | after.0[word];
+                difference[word] =
+                    (before.0[word] ^ after.0[word]) | (before.1[word] ^ after.1[word]);
             }
             counts.cells += ones(&present);
-            counts.non_derived += ones_outside(&present, &derived);
-            if any == 0 {
-                continue;
+            derived += derived_words.iter().map(|(w, mask)| bits(present[*w] & mask)).sum::<u64>();
+            for columns in option_numbers(&result.row(row), options) {
+                derived += bits_in(&present, columns.clone());
+                changed_numbers += bits_in(&difference, columns);
             }
-            counts.changed += ones(&difference);
-            counts.changed_non_derived += ones_outside(&difference, &derived);
             counts.add_fields(&difference, &pieces);
             if let Some(confidence) = evidence.confidence(row, 0..columns) {
                 counts.lost +=
                     set_columns(&difference).map(|c| u64::from(confidence[c])).sum::<u64>();
             }
         }
+        let changed = |derived: bool| -> u64 {
+            let fields = layout.fields().zip(&counts.by_field);
+            let of_kind = fields.filter(|((f, _), _)| DERIVED_FIELDS.contains(f) == derived);
+            of_kind.map(|(_, (cells, _))| cells).sum()
+        };
+        counts.changed_non_derived = changed(false) - changed_numbers;
+        counts.changed = changed(false) + changed(true);
+        counts.non_derived = counts.cells - derived;
         let rows = result.rows();
         if evidence.is_certain() {
             counts.lost = counts.changed * u64::from(u8::MAX);
@@ -112,30 +117,33 @@ fn mask(word: usize, columns: Range<usize>) -> u64 {
     (u64::MAX >> first) & (u64::MAX << behind)
 }
 
-/// A row whose ones are the columns of derived fields.
-fn derived_plane(layout: &Layout) -> Vec<u64> {
-    let mut plane = vec![0; layout.words()];
+/// The words of a row that hold derived fields, with the masks of these.
+fn derived_words(layout: &Layout) -> Vec<(usize, u64)> {
+    let mut words = vec![0; layout.words()];
     for (field, start) in layout.fields().filter(|(f, _)| DERIVED_FIELDS.contains(f)) {
-        for c in start..start + usize::from(field.bits) {
-            plane[c >> 6] |= 1 << (63 - (c & 63));
+        let columns = start..start + usize::from(field.bits);
+        for word in start >> 6..columns.end.div_ceil(64) {
+            words[word] |= mask(word, columns.clone());
         }
     }
-    plane
+    words.into_iter().enumerate().filter(|(_, mask)| *mask != 0).collect()
 }
 
 /// Ones of a row. Sums of eight bits lie side by side, all words alike: there is not everywhere an
 /// instruction that counts bits.
-fn ones(plane: &[u64]) -> u64 {
-    plane.chunks(31).map(|words| words.iter().map(|w| bytes(*w)).sum::<u64>()).map(total).sum()
+fn ones(plane: &[u64; ROW_WORDS]) -> u64 {
+    total(plane.iter().map(|w| bytes(*w)).sum())
 }
 
-/// Ones of a row where another one has none.
-fn ones_outside(plane: &[u64], other: &[u64]) -> u64 {
-    let words = plane.chunks(31).zip(other.chunks(31));
-    words
-        .map(|(plane, other)| plane.iter().zip(other).map(|(w, o)| bytes(w & !o)).sum::<u64>())
-        .map(total)
-        .sum()
+/// Ones of a row in a run of columns.
+fn bits_in(plane: &[u64; ROW_WORDS], columns: Range<usize>) -> u64 {
+    let words = columns.start >> 6..columns.end.div_ceil(64);
+    words.map(|word| bits(plane[word] & mask(word, columns.clone()))).sum()
+}
+
+/// Ones of a word.
+fn bits(word: u64) -> u64 {
+    u64::from(word.count_ones())
 }
 
 /// Ones of each byte of a word, at most 8: those of 31 words fit into bytes.
