@@ -103,6 +103,11 @@ impl Trace {
         Self { link_type, buffer: Vec::new(), records: Vec::new() }
     }
 
+    /// An empty trace with room for so many packets of so many bytes together.
+    pub fn with_capacity(link_type: LinkType, packets: usize, bytes: usize) -> Self {
+        Self { link_type, buffer: Vec::with_capacity(bytes), records: Vec::with_capacity(packets) }
+    }
+
     /// The link type of every packet.
     pub fn link_type(&self) -> LinkType {
         self.link_type

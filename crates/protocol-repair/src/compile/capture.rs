@@ -12,6 +12,9 @@ use crate::draft::{Draft, RowFacts, Transport};
 use crate::infer::extension::EXTENSIONS;
 use nprint_codec::{IpVersion, LinkType, TernaryMatrix, Trace, ipv4, ipv6, udp};
 
+/// Bytes of headers that few packets exceed: Ethernet, IPv6 and TCP with time stamps.
+const MOST_HEADERS: usize = 14 + 40 + 32;
+
 /// Makes the capture and writes the checksums into `cells`.
 pub(crate) fn compile(draft: &Draft<'_>, cells: &mut TernaryMatrix) -> Trace {
     let config = draft.config;
@@ -43,7 +46,9 @@ pub(crate) fn compile(draft: &Draft<'_>, cells: &mut TernaryMatrix) -> Trace {
         Timing::Keep(times) => times.first().copied().unwrap_or(config.start_ns),
         Timing::Model { .. } => config.start_ns,
     };
-    let mut trace = Trace::new(link);
+    let payload: usize = draft.rows.iter().map(|facts| facts.payload_bytes as usize).sum();
+    let mut trace =
+        Trace::with_capacity(link, draft.rows.len(), payload + MOST_HEADERS * draft.rows.len());
     let mut frame = Vec::with_capacity(2048);
     for row in 0..draft.rows.len() {
         let ends = ends(draft, row, address_source.get(row).map(|s| &s.0));
@@ -64,10 +69,10 @@ pub(crate) fn compile(draft: &Draft<'_>, cells: &mut TernaryMatrix) -> Trace {
             }
         }
         let link_bytes = frame.len();
-        let on_wire = maker.packet(row, &ends, source, &trace, &mut frame);
-        checksums::copy(&mut cells.row_mut(row), &frame[link_bytes..], draft, row);
-        let original = (link_bytes + on_wire).max(frame.len()) as u32;
+        let (at, on_wire) = maker.packet(row, &ends, source, &trace, &mut frame);
         let facts = draft.rows[row];
+        checksums::copy(&mut cells.row_mut(row), &frame, at, facts.stack);
+        let original = (link_bytes + on_wire).max(frame.len()) as u32;
         maker.last_ip[usize::from(facts.stack.version == IpVersion::V6)][facts.direction] =
             Some((row, link_bytes));
         trace.push(start_ns.saturating_add(facts.time_ns as i64), &frame, original);
@@ -89,7 +94,8 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Appends the IP packet of `row`; returns its length on the wire.
+    /// Appends the IP packet of `row`; returns where its IP header, its transport header and its payload
+    /// begin, and its length on the wire.
     fn packet(
         &mut self,
         row: usize,
@@ -97,7 +103,7 @@ impl Maker<'_> {
         source: Option<&Source<'_>>,
         trace: &Trace,
         frame: &mut Vec<u8>,
-    ) -> usize {
+    ) -> ([usize; 3], usize) {
         let draft = self.draft;
         let facts = draft.rows[row];
         let (ip_bytes, extension_bytes, transport_bytes) = headers(draft, row);
@@ -144,19 +150,14 @@ impl Maker<'_> {
             self.make(row, ends, trace, frame, payload_length);
             true
         };
-        let packet = checksums::Packet {
-            facts,
-            ends,
-            source,
-            datagram: &self.datagrams[row],
-            at: [ip_at, transport_at, payload_at],
-            whole,
-        };
+        let at = [ip_at, transport_at, payload_at];
+        let datagram = &self.datagrams[row];
+        let packet = checksums::Packet { facts, ends, source, datagram, at, whole };
         checksums::write(&packet, frame);
         if let Some(source) = source.filter(|_| whole) {
             frame.extend(source::padding(source, frame.len()));
         }
-        on_wire
+        (at, on_wire)
     }
 
     /// An extension header of 8 bytes of the kind that the IPv6 header announces.

@@ -1,9 +1,8 @@
 //! Checksums: computed, or brought forward from a source whose bytes were cut.
 
 use crate::compile::addresses::Ends;
-use crate::compile::lengths::headers;
 use crate::compile::source::Source;
-use crate::draft::{Draft, RowFacts, Transport};
+use crate::draft::{RowFacts, Stack, Transport};
 use nprint_codec::{Checksum, IpVersion, RowMut, icmp, ipv4, tcp, udp};
 
 /// A packet whose bytes are there apart from its checksums.
@@ -100,19 +99,17 @@ fn same_but(old: &[u8], new: &[u8], at: usize) -> bool {
     old.len() == new.len() && old[..at] == new[..at] && old[at + 2..] == new[at + 2..]
 }
 
-/// Copies the checksums of an IP packet into its row.
-pub(crate) fn copy(cells: &mut RowMut<'_>, packet: &[u8], draft: &Draft<'_>, row: usize) {
-    let stack = draft.rows[row].stack;
-    let (ip, extension, _) = headers(draft, row);
-    let word = |at: usize| u32::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
+/// Copies the checksums of a packet into its row; `at` as in [`Packet`].
+pub(crate) fn copy(cells: &mut RowMut<'_>, frame: &[u8], at: [usize; 3], stack: Stack) {
+    let word = |at: usize| u32::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
+    let [ip_at, transport_at, _] = at;
     if stack.version == IpVersion::V4 {
-        cells.set(ipv4::CHECKSUM, word(10));
+        cells.set(ipv4::CHECKSUM, word(ip_at + 10));
     }
-    let at = (ip + extension) as usize;
     match stack.transport {
-        Transport::Tcp => cells.set(tcp::CHECKSUM, word(at + 16)),
-        Transport::Udp => cells.set(udp::CHECKSUM, word(at + 6)),
-        Transport::Icmp => cells.set(icmp::CHECKSUM, word(at + 2)),
+        Transport::Tcp => cells.set(tcp::CHECKSUM, word(transport_at + 16)),
+        Transport::Udp => cells.set(udp::CHECKSUM, word(transport_at + 6)),
+        Transport::Icmp => cells.set(icmp::CHECKSUM, word(transport_at + 2)),
         Transport::Fragment | Transport::Other => {}
     }
 }

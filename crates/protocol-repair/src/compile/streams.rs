@@ -29,9 +29,16 @@ pub(crate) struct Streams {
 /// One segment of new data in stream order.
 struct Segment {
     row: usize,
-    length: usize,
+    /// Sequence number of its first byte, and length.
+    key: (u32, u32),
     /// Whether it follows the one before it without a gap.
     joined: bool,
+}
+
+impl Segment {
+    fn length(&self) -> usize {
+        self.key.1 as usize
+    }
 }
 
 impl Streams {
@@ -79,7 +86,8 @@ impl Streams {
 fn lay(draft: &Draft<'_>, rows: &[usize], side: usize, fewest: usize, parts: &mut [Part]) {
     let mut segments: Vec<Segment> = Vec::new();
     let mut repeats: Vec<(usize, usize)> = Vec::new();
-    let mut sent: HashMap<(u32, u32), usize> = HashMap::new();
+    // First rows by sequence number and length: few traces repeat anything.
+    let mut sent: Option<HashMap<(u32, u32), usize>> = None;
     let mut next: Option<u32> = None;
     for &row in rows {
         let facts = draft.rows[row];
@@ -89,15 +97,19 @@ fn lay(draft: &Draft<'_>, rows: &[usize], side: usize, fewest: usize, parts: &mu
         }
         let seq = draft.value(row, tcp::SEQ).wrapping_add(draft.value(row, tcp::SYN));
         let ahead = next.map_or(0, |n| seq.wrapping_sub(n) as i32);
-        if ahead < 0
-            && let Some(first) = sent.get(&(seq, length))
-        {
-            repeats.push((row, *first));
-            continue;
+        if ahead < 0 {
+            let sent =
+                sent.get_or_insert_with(|| segments.iter().map(|s| (s.key, s.row)).collect());
+            if let Some(first) = sent.get(&(seq, length)) {
+                repeats.push((row, *first));
+                continue;
+            }
         }
         let joined = next.is_some() && ahead == 0;
-        segments.push(Segment { row, length: length as usize, joined });
-        sent.insert((seq, length), row);
+        segments.push(Segment { row, key: (seq, length), joined });
+        if let Some(sent) = &mut sent {
+            sent.insert((seq, length), row);
+        }
         if ahead >= 0 {
             next = Some(seq.wrapping_add(length));
         }
@@ -105,9 +117,9 @@ fn lay(draft: &Draft<'_>, rows: &[usize], side: usize, fewest: usize, parts: &mu
     let mut at = 0;
     while at < segments.len() {
         let mut end = at + 1;
-        let mut total = segments[at].length;
+        let mut total = segments[at].length();
         while total < fewest && end < segments.len() && segments[end].joined {
-            total += segments[end].length;
+            total += segments[end].length();
             end += 1;
         }
         let head = segments[at].row;
@@ -115,7 +127,7 @@ fn lay(draft: &Draft<'_>, rows: &[usize], side: usize, fewest: usize, parts: &mu
         for segment in &segments[at..end] {
             // A message that the trace cuts off is announced at its least length.
             parts[segment.row] = Part { head, skip, message: total.max(fewest) };
-            skip += segment.length;
+            skip += segment.length();
         }
         at = end;
     }
