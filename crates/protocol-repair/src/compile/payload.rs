@@ -3,23 +3,29 @@
 
 use crate::config::PayloadPolicy;
 use rand::{RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Filler in the configured style.
+///
+/// Each packet's is a series of its own that begins at once: most packets are short, and a generator
+/// that makes blocks of keystream would make more of them than it hands out.
 pub(crate) struct Filler {
     policy: PayloadPolicy,
-    random: ChaCha8Rng,
+    seed: u64,
+    random: Xoshiro256PlusPlus,
 }
 
 impl Filler {
     pub(crate) fn new(policy: PayloadPolicy, seed: u64) -> Self {
-        Self { policy, random: ChaCha8Rng::seed_from_u64(seed ^ 0x5eed_da7a) }
+        let seed = seed ^ 0x5eed_da7a;
+        Self { policy, seed, random: Xoshiro256PlusPlus::seed_from_u64(seed) }
     }
 
     /// Filler of one packet: the same bytes for the same `key`, whatever was filled before.
     pub(crate) fn start(&mut self, key: u64) {
-        self.random.set_stream(key);
-        self.random.set_word_pos(0);
+        // An odd factor: another seed for another key.
+        let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.random = Xoshiro256PlusPlus::seed_from_u64(self.seed ^ key);
     }
 
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
