@@ -138,27 +138,26 @@ pub(crate) fn repair_timed(
             draft.drawn = drawn;
             run(&mut draft, &mut before_rule, &mut changes, |rule, ns| profile.add(rule, ns));
             if draft.cells == stage || passes == PASSES {
-                return Ok(finish(&evidence, &draft, changes, (noise, passes, before), profile));
+                return Ok(finish(&evidence, draft, changes, (noise, passes, before), profile));
             }
             (cells, drawn) = (draft.cells, draft.drawn);
         }
     }
-    Ok(finish(&evidence, &draft, changes, (noise, passes, before), profile))
+    Ok(finish(&evidence, draft, changes, (noise, passes, before), profile))
 }
 
 /// Bytes and report of a decided trace.
 fn finish(
     evidence: &Evidence<'_>,
-    draft: &Draft<'_>,
+    mut draft: Draft<'_>,
     changes: Changes,
     (noise, passes, tcp_explained_before): (f64, usize, f64),
     profile: &mut Profile,
 ) -> (Trace, RepairReport) {
-    let mut cells = draft.cells.clone();
     let start = std::time::Instant::now();
-    let trace = compile(draft, &mut cells);
+    let trace = compile(&mut draft);
     profile.add_bytes(start.elapsed().as_nanos() as u64);
-    let report = report(evidence, draft, &cells, changes);
+    let report = report(evidence, &draft, changes);
     (trace, RepairReport { noise, passes, tcp_explained_before, ..report })
 }
 

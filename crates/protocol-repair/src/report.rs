@@ -2,7 +2,7 @@
 
 use crate::draft::{Draft, Stack, Transport};
 use crate::evidence::Evidence;
-use nprint_codec::{Field, IpVersion, TernaryMatrix, icmp, ipv4, tcp, udp};
+use nprint_codec::{Field, IpVersion, icmp, ipv4, tcp, udp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -158,9 +158,9 @@ pub(crate) fn explained_share(draft: &Draft<'_>) -> f64 {
 pub(crate) fn report(
     evidence: &Evidence<'_>,
     draft: &Draft<'_>,
-    result: &TernaryMatrix,
     mut changes: Changes,
 ) -> RepairReport {
+    let result = &draft.cells;
     let counts = Counts::of(evidence, result);
     let fields = || result.layout().fields().map(|(field, _)| field).zip(&counts.by_field);
     let checksum_cells = fields()

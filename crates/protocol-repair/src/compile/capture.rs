@@ -10,13 +10,13 @@ use crate::compile::streams::Streams;
 use crate::config::{AddressPlan, Link, Payload, PayloadPolicy, Timing};
 use crate::draft::{Draft, RowFacts, Transport};
 use crate::infer::extension::EXTENSIONS;
-use nprint_codec::{IpVersion, LinkType, TernaryMatrix, Trace, ipv4, ipv6, udp};
+use nprint_codec::{IpVersion, LinkType, Trace, ipv4, ipv6, udp};
 
 /// Bytes of headers that few packets exceed: Ethernet, IPv6 and TCP with time stamps.
 const MOST_HEADERS: usize = 14 + 40 + 32;
 
-/// Makes the capture and writes the checksums into `cells`.
-pub(crate) fn compile(draft: &Draft<'_>, cells: &mut TernaryMatrix) -> Trace {
+/// Makes the capture and writes its checksums into the draft's cells.
+pub(crate) fn compile(draft: &mut Draft<'_>) -> Trace {
     let config = draft.config;
     let link = match config.link {
         Link::Ethernet => LinkType::Ethernet,
@@ -35,7 +35,6 @@ pub(crate) fn compile(draft: &Draft<'_>, cells: &mut TernaryMatrix) -> Trace {
         Payload::Keep(_) => PayloadPolicy::Zero,
     };
     let mut maker = Maker {
-        draft,
         filler: Filler::new(policy, config.seed),
         streams: payload_source.is_empty().then(|| Streams::new(draft)),
         datagrams: vec![Vec::new(); draft.rows.len()],
@@ -69,9 +68,9 @@ pub(crate) fn compile(draft: &Draft<'_>, cells: &mut TernaryMatrix) -> Trace {
             }
         }
         let link_bytes = frame.len();
-        let (at, on_wire) = maker.packet(row, &ends, source, &trace, &mut frame);
+        let (at, on_wire) = maker.packet(draft, row, &ends, source, &trace, &mut frame);
         let facts = draft.rows[row];
-        checksums::copy(&mut cells.row_mut(row), &frame, at, facts.stack);
+        checksums::copy(&mut draft.cells.row_mut(row), &frame, at, facts.stack);
         let original = (link_bytes + on_wire).max(frame.len()) as u32;
         maker.last_ip[usize::from(facts.stack.version == IpVersion::V6)][facts.direction] =
             Some((row, link_bytes));
@@ -80,8 +79,7 @@ pub(crate) fn compile(draft: &Draft<'_>, cells: &mut TernaryMatrix) -> Trace {
     trace
 }
 
-struct Maker<'a> {
-    draft: &'a Draft<'a>,
+struct Maker {
     filler: Filler,
     /// Payload of TCP rows, where it is made up.
     streams: Option<Streams>,
@@ -93,18 +91,18 @@ struct Maker<'a> {
     last_ip: [[Option<(usize, usize)>; 2]; 2],
 }
 
-impl Maker<'_> {
+impl Maker {
     /// Appends the IP packet of `row`; returns where its IP header, its transport header and its payload
     /// begin, and its length on the wire.
     fn packet(
         &mut self,
+        draft: &Draft<'_>,
         row: usize,
         ends: &Ends,
         source: Option<&Source<'_>>,
         trace: &Trace,
         frame: &mut Vec<u8>,
     ) -> ([usize; 3], usize) {
-        let draft = self.draft;
         let facts = draft.rows[row];
         let (ip_bytes, extension_bytes, transport_bytes) = headers(draft, row);
         let ip_at = frame.len();
@@ -126,7 +124,7 @@ impl Maker<'_> {
                 frame.extend(ends.source());
                 frame.extend(ends.destination());
                 if extension_bytes > 0 {
-                    let made = self.extension(row);
+                    let made = extension(draft, row);
                     let kept =
                         source.map(|s| s.0.extensions).filter(|e| e.len() == 8 && e[0] == made[0]);
                     frame.extend(kept.unwrap_or(&made));
@@ -147,7 +145,7 @@ impl Maker<'_> {
         let whole = if let Some(source) = source {
             source::take(frame, source, payload_length)
         } else {
-            self.make(row, ends, trace, frame, payload_length);
+            self.make(draft, row, ends, trace, frame, payload_length);
             true
         };
         let at = [ip_at, transport_at, payload_at];
@@ -160,39 +158,20 @@ impl Maker<'_> {
         (at, on_wire)
     }
 
-    /// An extension header of 8 bytes of the kind that the IPv6 header announces.
-    fn extension(&self, row: usize) -> [u8; 8] {
-        let draft = self.draft;
-        let stack = draft.rows[row].stack;
-        let kind = draft.value(row, ipv6::NEXT_HEADER);
-        debug_assert!(EXTENSIONS.contains(&kind));
-        let next = stack.protocol().unwrap_or(if kind == 44 { 17 } else { 59 }) as u8;
-        match kind {
-            // A later fragment behind a full Ethernet frame; RFC 8200 section 4.5.
-            44 if stack.transport == Transport::Fragment => [next, 0, 0x05, 0xa8, 0, 0, 0, 1],
-            // More fragments follow a first one; each has an identification of its own, for which later
-            // one belongs to it is not in the representation.
-            44 if stack.transport == Transport::Udp
-                && draft.value(row, udp::LENGTH) > draft.rows[row].payload_bytes + 8 =>
-            {
-                let id = (0x8000_0000 | row as u32).to_be_bytes();
-                [next, 0, 0, 1, id[0], id[1], id[2], id[3]]
-            }
-            44 => [next, 0, 0, 0, 0, 0, 0, 1],
-            // Router alert: a listener message follows; RFC 2711.
-            0 if stack.transport == Transport::Icmp => [next, 0, 5, 2, 0, 0, 1, 0],
-            // RFC 4727 section 5 reserves routing type 253 for experiments.
-            43 => [next, 0, 253, 0, 0, 0, 0, 0],
-            _ => [next, 0, 1, 4, 0, 0, 0, 0],
-        }
-    }
-
     /// Appends made-up payload.
-    fn make(&mut self, row: usize, ends: &Ends, trace: &Trace, frame: &mut Vec<u8>, length: usize) {
-        let facts = self.draft.rows[row];
+    fn make(
+        &mut self,
+        draft: &Draft<'_>,
+        row: usize,
+        ends: &Ends,
+        trace: &Trace,
+        frame: &mut Vec<u8>,
+        length: usize,
+    ) {
+        let facts = draft.rows[row];
         let start = frame.len();
         let mut place = Place {
-            ports: self.draft.flows[facts.flow].ports,
+            ports: draft.flows[facts.flow].ports,
             answer: facts.direction == 1,
             index: 0,
             flow: facts.flow,
@@ -207,7 +186,7 @@ impl Maker<'_> {
                 place.index = self.next_index(facts);
                 self.filler.start(row as u64);
                 let total = if facts.more_fragments {
-                    (self.draft.value(row, udp::LENGTH) as usize).saturating_sub(8).max(length)
+                    (draft.value(row, udp::LENGTH) as usize).saturating_sub(8).max(length)
                 } else {
                     length
                 };
@@ -221,17 +200,16 @@ impl Maker<'_> {
                 let quoted = self.last_ip[v6][1 - facts.direction]
                     .map(|(row, link)| &trace.packet(row).bytes[link..]);
                 let filler = &mut self.filler;
-                icmp_message(self.draft, row, ends, quoted, filler, frame, length);
+                icmp_message(draft, row, ends, quoted, filler, frame, length);
             }
             Transport::Fragment => {
                 let datagram = facts.first_fragment.map_or(&[][..], |f| &self.datagrams[f]);
-                let at =
-                    (8 * self.draft.value(row, ipv4::FRAGMENT_OFFSET) as usize).saturating_sub(8);
+                let at = (8 * draft.value(row, ipv4::FRAGMENT_OFFSET) as usize).saturating_sub(8);
                 let rest = datagram.get(at..).unwrap_or_default();
                 frame.extend(&rest[..rest.len().min(length)]);
             }
             Transport::Other => {
-                if self.draft.protocol(row) == ESP {
+                if draft.protocol(row) == ESP {
                     let index = self.next_index(facts);
                     let head = [0x1000_0001_u32.to_be_bytes(), (index + 1).to_be_bytes()].concat();
                     frame.extend(&head[..length.min(8)]);
@@ -252,5 +230,31 @@ impl Maker<'_> {
         let sent = &mut self.sent[facts.flow][facts.direction];
         *sent += 1;
         *sent - 1
+    }
+}
+
+/// An extension header of 8 bytes of the kind that the IPv6 header announces.
+fn extension(draft: &Draft<'_>, row: usize) -> [u8; 8] {
+    let stack = draft.rows[row].stack;
+    let kind = draft.value(row, ipv6::NEXT_HEADER);
+    debug_assert!(EXTENSIONS.contains(&kind));
+    let next = stack.protocol().unwrap_or(if kind == 44 { 17 } else { 59 }) as u8;
+    match kind {
+        // A later fragment behind a full Ethernet frame; RFC 8200 section 4.5.
+        44 if stack.transport == Transport::Fragment => [next, 0, 0x05, 0xa8, 0, 0, 0, 1],
+        // More fragments follow a first one; each has an identification of its own, for which later
+        // one belongs to it is not in the representation.
+        44 if stack.transport == Transport::Udp
+            && draft.value(row, udp::LENGTH) > draft.rows[row].payload_bytes + 8 =>
+        {
+            let id = (0x8000_0000 | row as u32).to_be_bytes();
+            [next, 0, 0, 1, id[0], id[1], id[2], id[3]]
+        }
+        44 => [next, 0, 0, 0, 0, 0, 0, 1],
+        // Router alert: a listener message follows; RFC 2711.
+        0 if stack.transport == Transport::Icmp => [next, 0, 5, 2, 0, 0, 1, 0],
+        // RFC 4727 section 5 reserves routing type 253 for experiments.
+        43 => [next, 0, 253, 0, 0, 0, 0, 0],
+        _ => [next, 0, 1, 4, 0, 0, 0, 0],
     }
 }
