@@ -32,8 +32,8 @@ impl Counts {
     pub(super) fn of(evidence: &Evidence<'_>, result: &TernaryMatrix) -> Self {
         let layout = result.layout();
         let columns = layout.columns();
-        let derived_words = derived_words(layout);
         let pieces = pieces(layout);
+        let derived_words = derived_words(layout, &pieces);
         let options = layout.column_of(tcp::OPTIONS).unwrap_or(0);
         let mut counts =
             Self { by_field: vec![(0, 0); layout.fields().count()], ..Self::default() };
@@ -118,15 +118,13 @@ fn mask(word: usize, columns: Range<usize>) -> u64 {
 }
 
 /// The words of a row that hold derived fields, with the masks of these.
-fn derived_words(layout: &Layout) -> Vec<(usize, u64)> {
-    let mut words = vec![0; layout.words()];
-    for (field, start) in layout.fields().filter(|(f, _)| DERIVED_FIELDS.contains(f)) {
-        let columns = start..start + usize::from(field.bits);
-        for word in start >> 6..columns.end.div_ceil(64) {
-            words[word] |= mask(word, columns.clone());
-        }
-    }
-    words.into_iter().enumerate().filter(|(_, mask)| *mask != 0).collect()
+fn derived_words(layout: &Layout, pieces: &[Vec<(usize, u64)>]) -> Vec<(usize, u64)> {
+    let derived: Vec<bool> = layout.fields().map(|(f, _)| DERIVED_FIELDS.contains(&f)).collect();
+    let of_word = |pieces: &[(usize, u64)]| {
+        pieces.iter().filter(|(field, _)| derived[*field]).fold(0, |all, (_, mask)| all | mask)
+    };
+    let words = pieces.iter().map(|pieces| of_word(pieces)).enumerate();
+    words.filter(|(_, mask)| *mask != 0).collect()
 }
 
 /// Ones of a row. Sums of eight bits lie side by side, all words alike: there is not everywhere an
