@@ -143,8 +143,15 @@ pub(crate) fn udp(filler: &mut Filler, place: Place, length: usize, out: &mut Ve
             out.push(9 << 3);
             out.extend(&[0, 0, 0][..(length - 1).min(3)]);
         }
-        // RFC 9000 section 17.3: a short header.
-        UdpProtocol::Quic => out.push(0x40),
+        // RFC 9000 section 17.3: a short header, with the connection ID that the receiver chose. It begins
+        // with a byte that makes no ISO transport message of the packet, as which tshark takes some others.
+        UdpProtocol::Quic => {
+            let tag = tag.to_be_bytes();
+            let id =
+                [0x90 | u8::from(place.answer), 0x5a, 0xc3, 0x96, tag[0], tag[1], tag[2], tag[3]];
+            out.push(0x40);
+            out.extend(&id[..(length - 1).min(8)]);
+        }
         // No version or type that a heuristic dissector takes for its own.
         _ => out.extend(&[0x7f, 0x5a, 0xc3, 0x96][..length.min(4)]),
     }
