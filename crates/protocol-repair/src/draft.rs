@@ -122,6 +122,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The decided value of a field, 0 where it is vacant.
+    #[inline]
     pub(crate) fn value(&self, row: usize, field: Field) -> u32 {
         self.cells.row(row).get(field).unwrap_or(0)
     }
@@ -134,6 +135,7 @@ impl<'a> Draft<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn set(&mut self, row: usize, field: Field, value: u32) {
         self.cells.row_mut(row).set(field, value);
     }

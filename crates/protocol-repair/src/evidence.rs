@@ -168,6 +168,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Cost in nats of the field having `value`.
+    #[inline]
     pub(crate) fn cost(&self, noise: Noise, row: usize, field: Field, value: u32) -> f32 {
         let bits = usize::from(field.bits.min(32));
         self.layout()
@@ -219,6 +220,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// A field of a row that several values are compared with.
+    #[inline]
     pub(crate) fn reader(&self, noise: Noise, row: usize, field: Field) -> Reader<'_> {
         let column = self.layout().column_of(field).unwrap_or(0);
         Reader { evidence: self, noise, row, column, reading: self.read(row, field) }

@@ -5,6 +5,7 @@ use crate::evidence::ROW_WORDS;
 use crate::report::Changes;
 use nprint_codec::{Field, Layout, TernaryMatrix, tcp};
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
 mod table;
 
@@ -168,11 +169,12 @@ pub(crate) fn run(
     changes: &mut Changes,
     mut timed: impl FnMut(&Rule, u64),
 ) {
-    let order = order(RULES).expect("a unit test proves that the table has an order");
+    static ORDER: LazyLock<Vec<usize>> =
+        LazyLock::new(|| order(RULES).expect("a unit test proves that the table has an order"));
     let layout = draft.cells.layout().clone();
     debug_assert!(before.is(&draft.cells), "another draft's cells");
-    for index in order {
-        let rule = &RULES[index];
+    for index in ORDER.iter() {
+        let rule = &RULES[*index];
         let start = std::time::Instant::now();
         (rule.apply)(draft);
         timed(rule, start.elapsed().as_nanos() as u64);
