@@ -282,6 +282,91 @@ impl Reader<'_> {
     }
 }
 
+/// The cells of one field, read row by row: where they lie is looked up once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FieldCells<'a> {
+    evidence: Evidence<'a>,
+    column: usize,
+    bits: usize,
+    /// Words of a row, and the first one of them that has cells of the field.
+    words: usize,
+    word: usize,
+}
+
+impl<'a> Evidence<'a> {
+    /// The cells of a field of at most 32 bits.
+    pub(crate) fn field(&self, field: Field) -> FieldCells<'a> {
+        let column = self.layout().column_of(field).unwrap_or(0);
+        let bits = usize::from(field.bits.min(32));
+        FieldCells {
+            evidence: *self,
+            column,
+            bits,
+            words: self.layout().words(),
+            word: column >> 6,
+        }
+    }
+
+    /// Sums of the confidences of present and of vacant cells in columns that begin and end with a whole
+    /// byte of cells; eight cells are summed side by side.
+    pub(crate) fn weights(&self, row: usize, columns: std::ops::Range<usize>) -> (u32, u32) {
+        let Some(confidence) = self.confidence(row, columns.clone()) else {
+            return self.presence(row, columns);
+        };
+        let present = self.cells.row(row).present_words();
+        let (mut here, mut all) = (0, 0);
+        for (column, weights) in columns.step_by(8).zip(confidence.as_chunks::<8>().0) {
+            let weights = u64::from_be_bytes(*weights);
+            let byte = (present[column >> 6] >> (56 - (column & 63))) & 0xff;
+            all += pairs(weights);
+            here += pairs(weights & bytes_of_bits(byte));
+        }
+        let sum = |pairs: u64| {
+            let quads = (pairs & 0x0000_ffff_0000_ffff) + ((pairs >> 16) & 0x0000_ffff_0000_ffff);
+            (quads as u32) + (quads >> 32) as u32
+        };
+        let (here, all) = (sum(here), sum(all));
+        (here, all - here)
+    }
+}
+
+impl FieldCells<'_> {
+    /// What the cells of a row say.
+    #[inline]
+    pub(crate) fn read(&self, row: usize) -> Reading {
+        let at = row * self.words + self.word;
+        let cells = self.evidence.cells;
+        let of = |plane: &[u64]| extract(&plane[at..], self.column & 63, self.bits);
+        let known = of(cells.present_plane());
+        let known = if self.evidence.is_certain() {
+            known
+        } else {
+            self.evidence.decided(row, self.column..self.column + self.bits, known)
+        };
+        let full = ((1_u64 << self.bits) - 1) as u32;
+        Reading { value: of(cells.value_plane()) & known, known, full }
+    }
+
+    /// Cost in nats of the cells, read as `reading`, having `value`.
+    #[inline]
+    pub(crate) fn cost(&self, noise: Noise, row: usize, reading: Reading, value: u32) -> f32 {
+        self.evidence.cost_of(noise, row, self.column, reading, value)
+    }
+}
+
+/// Sums of the bytes of a word, two by two, in lanes of 16 bits. 128 of them may be added.
+#[inline]
+fn pairs(bytes: u64) -> u64 {
+    (bytes & 0x00ff_00ff_00ff_00ff) + ((bytes >> 8) & 0x00ff_00ff_00ff_00ff)
+}
+
+/// Eight bits as bytes of ones and of zeros.
+#[inline]
+fn bytes_of_bits(byte: u64) -> u64 {
+    let one_each = byte.wrapping_mul(0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+    ((one_each + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101) * 0xff
+}
+
 /// Whether no cell is in doubt. Whole blocks are looked at: to stop at the first doubt costs a branch a
 /// cell.
 fn is_certain(confidence: &[u8]) -> bool {
@@ -353,7 +438,8 @@ pub(crate) fn extract(plane: &[u64], column: usize, bits: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Halves, any};
+    use super::{Evidence, Halves, any};
+    use nprint_codec::{Cell, Layout, SoftMatrix, TernaryMatrix};
 
     #[test]
     fn halves_count_the_ones_of_the_columns() {
@@ -366,6 +452,47 @@ mod tests {
             for end in (start..=1088).step_by(32) {
                 let naive = (start..end).filter(|c| bit(*c)).count();
                 assert_eq!(halves.ones(start..end) as usize, naive, "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_those_of_the_cells() {
+        let mut cells = TernaryMatrix::vacant(Layout::reference(), 3);
+        let mut confidence = Vec::new();
+        for row in 0..3 {
+            for column in 0..1088 {
+                let drawn = (row * 1088 + column).wrapping_mul(0x9e37_79b9) >> 7;
+                if drawn & 1 == 1 || row == 1 {
+                    cells.row_mut(row).set_cell(column, Cell::Zero);
+                }
+                confidence.push(if row == 2 { 255 } else { (drawn >> 1) as u8 });
+            }
+        }
+        confidence[0] = 7;
+        let soft = SoftMatrix::new(cells, confidence).expect("one confidence a cell");
+        let evidence = Evidence::new(&soft);
+        for row in 0..3 {
+            for columns in [0..96, 96..416, 416..480, 640..960, 1024..1088] {
+                assert_eq!(
+                    evidence.weights(row, columns.clone()),
+                    evidence.presence(row, columns.clone())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_reads_as_its_cells_do() {
+        let mut cells = TernaryMatrix::vacant(Layout::reference(), 2);
+        for (row, value) in [(0, 0x1234_5678), (1, 0x9abc_def0)] {
+            cells.row_mut(row).set(nprint_codec::tcp::SEQ, value);
+            cells.row_mut(row).set_cell(520 + row, Cell::Vacant);
+        }
+        let evidence = Evidence::certain(&cells);
+        for (field, _) in cells.layout().fields().filter(|(field, _)| field.bits <= 32) {
+            for row in 0..2 {
+                assert_eq!(evidence.field(field).read(row), evidence.read(row, field));
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use super::stack::{fixed_regions, wrong_cells};
 use crate::draft::Stack;
-use crate::evidence::{Evidence, Noise};
+use crate::evidence::{Evidence, Halves, Noise};
 
 /// Cells of a row whose truth the header stack gives.
 const KNOWN_CELLS: usize = 448;
@@ -17,16 +17,20 @@ const RUN: u32 = 8;
 /// Wrong cells without which confidences are not put on a scale.
 const FEWEST_WRONG: u64 = 1000;
 
-/// The noise of a trace with these header stacks.
-pub(crate) fn noise(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
-    let wrong: u64 =
-        stacks.iter().enumerate().map(|(r, s)| u64::from(wrong_cells(evidence, r, *s))).sum();
+/// The noise of a trace with these header stacks; `halves` are its present cells, row by row.
+pub(crate) fn noise(evidence: &Evidence<'_>, halves: &[Halves], stacks: &[Stack]) -> Noise {
+    let wrong: u64 = halves
+        .iter()
+        .zip(stacks)
+        .enumerate()
+        .map(|(row, (halves, stack))| u64::from(wrong_cells(evidence, row, halves, *stack)))
+        .sum();
     let rate = wrong as f64 / (stacks.len() * KNOWN_CELLS).max(1) as f64;
     let noise = Noise::of_rate(rate);
     if noise.is_clean() {
         noise
     } else if evidence.is_certain() {
-        with_runs(evidence, stacks, noise)
+        with_runs(halves, stacks, noise)
     } else if wrong < FEWEST_WRONG {
         noise
     } else {
@@ -35,12 +39,11 @@ pub(crate) fn noise(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
 }
 
 /// Tells runs of wrong cells from lone ones, where there are more runs than lone ones make.
-fn with_runs(evidence: &Evidence<'_>, stacks: &[Stack], noise: Noise) -> Noise {
+fn with_runs(halves: &[Halves], stacks: &[Stack], noise: Noise) -> Noise {
     // Of blocks that should be vacant, and of those that should not: half of the latter's wrong cells
     // are there.
     let mut kinds = [Blocks::default(); 2];
-    for (row, stack) in stacks.iter().enumerate() {
-        let halves = evidence.halves(row);
+    for (halves, stack) in halves.iter().zip(stacks) {
         for (columns, expected) in fixed_regions(*stack) {
             let kind = &mut kinds[usize::from(expected)];
             for start in columns.step_by(BLOCK) {
@@ -145,6 +148,11 @@ mod tests {
 
     const UDP: Stack = Stack { version: IpVersion::V4, transport: Transport::Udp };
 
+    fn noise_of(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
+        let halves: Vec<Halves> = (0..evidence.rows()).map(|row| evidence.halves(row)).collect();
+        noise(evidence, &halves, stacks)
+    }
+
     fn rows(count: usize) -> TernaryMatrix {
         let mut cells = TernaryMatrix::new(Layout::reference());
         for _ in 0..count {
@@ -159,7 +167,7 @@ mod tests {
     fn runs_are_told_from_lone_cells() {
         let stacks = vec![UDP; 400];
         let clean = rows(400);
-        assert!(noise(&Evidence::certain(&clean), &stacks).is_clean());
+        assert!(noise_of(&Evidence::certain(&clean), &stacks).is_clean());
         let mut lone = clean.clone();
         let mut runs = clean.clone();
         for row in 0..400 {
@@ -169,8 +177,10 @@ mod tests {
                 (0..16).for_each(|c| runs.row_mut(row).set_cell(512 + c, nprint_codec::Cell::One));
             }
         }
-        let (lone, runs) =
-            (noise(&Evidence::certain(&lone), &stacks), noise(&Evidence::certain(&runs), &stacks));
+        let (lone, runs) = (
+            noise_of(&Evidence::certain(&lone), &stacks),
+            noise_of(&Evidence::certain(&runs), &stacks),
+        );
         assert!((lone.rate - runs.rate).abs() < 1e-9);
         assert!(lone.burst_cost.is_infinite());
         // 25 of 400 × 14 blocks; no lone cell is wrong.
@@ -196,7 +206,7 @@ mod tests {
             }
         }
         let soft = SoftMatrix::new(cells, confidence).expect("one confidence a cell");
-        let found = noise(&Evidence::new(&soft), &stacks);
+        let found = noise_of(&Evidence::new(&soft), &stacks);
         assert!((found.bit_cost - 10.0).abs() < 0.1, "{}", found.bit_cost);
     }
 }
