@@ -1,7 +1,7 @@
 //! Fields that a host hardly changes within a conversation.
 
 use crate::draft::{Draft, Transport};
-use crate::infer::settle::{settle, settle_kept};
+use crate::infer::settle::{settle, write_kept};
 use crate::infer::stack::nearest;
 use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp};
 use std::collections::BTreeMap;
@@ -14,15 +14,17 @@ fn settle_directions(
     field: Field,
     takes: impl Fn(&Draft<'_>, usize) -> bool,
 ) {
+    let cells = draft.evidence.field(field);
+    let shown = |row: usize| !takes(draft, row) || cells.read(row).is_full();
+    if draft.noise.is_clean() && draft.evidence.is_certain() && (0..draft.rows.len()).all(shown) {
+        return;
+    }
     // A flow label names one conversation; the rest belongs to hosts.
     let groups =
         if field == ipv6::FLOW_LABEL { draft.directions() } else { draft.pooled_directions() };
     for rows in groups.iter() {
         let rows: Vec<usize> = rows.iter().copied().filter(|r| takes(draft, *r)).collect();
-        let values = settle_kept(draft, &rows, field);
-        for (row, value) in rows.into_iter().zip(values) {
-            draft.set(row, field, value);
-        }
+        write_kept(draft, &rows, field);
     }
 }
 
