@@ -227,9 +227,12 @@ impl Conversations {
         let ends = &ends[row];
         let mut best = (NEW_PAIR + self.without_server(), pair);
         for server in self.servers() {
-            let named = NEW_CLIENT + self.with_server(server);
             for end in 0..2 {
-                let cost = named + rows as f32 * evidence.end_cost(ends, end, server);
+                let damage = rows as f32 * evidence.end_cost(ends, end, server);
+                if NEW_CLIENT + damage >= best.0 {
+                    continue;
+                }
+                let cost = NEW_CLIENT + self.with_server(server) + damage;
                 if cost < best.0 {
                     best = (cost, [ends.ports()[1 - end], server]);
                 }

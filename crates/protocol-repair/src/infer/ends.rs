@@ -16,13 +16,15 @@ pub(super) struct Ends {
     pub(super) readings: [Reading; 2],
     /// What it costs to say that a run of wrong cells lies over them. Units: nats.
     run_cost: f32,
+    /// What a known cell of theirs counts at least. Units: of a certain one.
+    least_weight: f32,
 }
 
 impl Ends {
     /// Ports over which no run lies.
     #[cfg(test)]
     pub(super) fn lone(row: usize, readings: [Reading; 2]) -> Self {
-        Self { row, readings, run_cost: f32::INFINITY }
+        Self { row, readings, run_cost: f32::INFINITY, least_weight: 1.0 }
     }
 
     /// Both ports, where every cell of theirs is known.
@@ -101,7 +103,14 @@ impl<'a> PortEvidence<'a> {
 
     pub(super) fn read(&self, row: usize) -> Ends {
         let readings = self.columns.map(|c| self.evidence.read_columns(row, c, 16));
-        Ends { row, readings, run_cost: self.runs.cost(row, self.columns[0]) }
+        let least = self.columns.map(|c| self.evidence.confidence(row, c..c + 16));
+        let least = least.into_iter().flatten().flatten().fold(u8::MAX, |least, c| least.min(*c));
+        Ends {
+            row,
+            readings,
+            run_cost: self.runs.cost(row, self.columns[0]),
+            least_weight: f32::from(least.max(8)) / 255.0,
+        }
     }
 
     /// Nats that one end (0: source) costs as `port`.
@@ -120,23 +129,24 @@ impl<'a> PortEvidence<'a> {
 
     /// Nats that a row costs when it goes from the first port to the second, and back.
     pub(super) fn costs(&self, ends: &Ends, ports: [u16; 2]) -> [f32; 2] {
-        let [a, b] = ports;
-        let in_runs = !ends.run_cost.is_infinite();
-        if !in_runs && !self.evidence.is_certain() {
-            let way = |ports: [u16; 2]| {
-                self.end_cost(ends, 0, ports[0]) + self.end_cost(ends, 1, ports[1])
-            };
-            return [way([a, b]), way([b, a])];
-        }
         let (value, known) = ends.ways();
         let counts = ones_of_lanes((ways(ports) ^ value) & known);
         let wrong = |lane: u32| (counts >> (16 * lane)) as u32 & 31;
-        if in_runs {
+        if !ends.run_cost.is_infinite() {
             let way = |source, destination| self.cost_of_wrong(ends, [source, destination]);
             return [way(wrong(3), wrong(2)), way(wrong(1), wrong(0))];
         }
-        let price = |lane| self.prices[wrong(lane) as usize];
-        [price(3) + price(2), price(1) + price(0)]
+        let [a, b] = ports;
+        let price = |lane, end, port| {
+            if self.evidence.is_certain() {
+                self.prices[wrong(lane) as usize]
+            } else if wrong(lane) == 0 {
+                0.0
+            } else {
+                self.end_cost(ends, end, port)
+            }
+        };
+        [price(3, 0, a) + price(2, 1, b), price(1, 0, b) + price(0, 1, a)]
     }
 
     /// Nats of so many wrong bits of each port more than the vacant ones that are wrong anyway.
@@ -157,14 +167,10 @@ impl<'a> PortEvidence<'a> {
         (lone[0] + lone[1]).min(ends.run_cost + first)
     }
 
-    /// Fewest nats of a row that contradicts so many bits of its ports; 0 where cells are more or
-    /// less certain.
+    /// Fewest nats of a row that contradicts so many bits of its ports.
     pub(super) fn least_cost(&self, ends: &Ends, bits: u32) -> f32 {
-        if !self.evidence.is_certain() {
-            return 0.0;
-        }
         if ends.run_cost.is_infinite() {
-            return bits as f32 * self.noise.bit_cost;
+            return bits as f32 * self.noise.bit_cost * ends.least_weight;
         }
         // The cost is concave in how the bits are shared out: least where one end has all it can have.
         let few = bits.min(16);
@@ -172,11 +178,10 @@ impl<'a> PortEvidence<'a> {
         shared.into_iter().map(|wrong| self.cost_of_wrong(ends, wrong)).fold(f32::MAX, f32::min)
     }
 
-    /// Most bits that a row of such a cost may contradict; any number where cells are more or less
-    /// certain, or lie in runs.
+    /// Most bits that a row of such a cost may contradict; any number where they lie in runs.
     pub(super) fn most_bits(&self, ends: &Ends, nats: f32) -> u32 {
-        if self.evidence.is_certain() && ends.run_cost.is_infinite() {
-            (nats / self.noise.bit_cost) as u32
+        if ends.run_cost.is_infinite() {
+            (nats / (self.noise.bit_cost * ends.least_weight)) as u32
         } else {
             u32::BITS
         }
@@ -196,15 +201,15 @@ impl<'a> PortEvidence<'a> {
         let vacant = reading.missing() as f32;
         let in_run = ends.run_cost + (16.0 + vacant) * LN_2 < vacant * self.noise.bit_cost;
         let full = if in_run { LN_2 } else { self.noise.bit_cost };
-        std::array::from_fn(|i| {
-            let bit = |of: u32| (of >> (15 - i)) & 1 == 1;
-            let weight = confidence.map_or(full, |c| full * f32::from(c[i].max(8)) / 255.0);
-            match (bit(reading.known), bit(reading.value)) {
-                (true, true) => weight,
-                (true, false) => -weight,
-                (false, _) => 0.0,
-            }
-        })
+        let signed = |i: usize, weight: f32| {
+            let bit = 0x8000 >> i;
+            let weight = if reading.known & bit == 0 { 0.0 } else { weight };
+            if reading.value & bit == 0 { -weight } else { weight }
+        };
+        match confidence {
+            None => std::array::from_fn(|i| signed(i, full)),
+            Some(c) => std::array::from_fn(|i| signed(i, full * f32::from(c[i].max(8)) / 255.0)),
+        }
     }
 }
 

@@ -158,12 +158,13 @@ impl<'a> Roles<'a> {
             let sample: Vec<(u32, u32)> = rows.iter().step_by(step).map(|row| pair(*row)).collect();
             for row in rows {
                 let (value, known) = pair(*row);
-                let far = |other: &&(u32, u32)| {
+                let near = |other: &&(u32, u32)| {
                     let both = known & other.1;
                     let wrong = ((value ^ other.0) & both).count_ones();
-                    wrong * FAR.1 > both.count_ones() * FAR.0 && both.count_ones() >= 16
+                    wrong * FAR.1 <= both.count_ones() * FAR.0 || both.count_ones() < 16
                 };
-                strange[*row] = 2 * sample.iter().filter(far).count() > sample.len();
+                let enough = sample.len().div_ceil(2);
+                strange[*row] = sample.iter().filter(near).take(enough).count() < enough;
             }
         }
         strange
@@ -381,10 +382,11 @@ impl<'a> Roles<'a> {
 }
 
 /// Bits in which two pairs of ports differ, the better way round.
-fn distance(a: [u16; 2], b: [u16; 2]) -> u32 {
-    let along = (a[0] ^ b[0]).count_ones() + (a[1] ^ b[1]).count_ones();
-    let back = (a[0] ^ b[1]).count_ones() + (a[1] ^ b[0]).count_ones();
-    along.min(back)
+fn distance([a, b]: [u16; 2], other: [u16; 2]) -> u32 {
+    let pair = u64::from(a) << 16 | u64::from(b);
+    let wrong = ones_of_lanes((pair << 32 | pair) ^ ways(other));
+    let wrong = wrong + (wrong >> 16);
+    u32::from(((wrong >> 32) as u8).min(wrong as u8))
 }
 
 /// The high bits of a field.
