@@ -8,7 +8,7 @@ use super::conversations::Conversations;
 use super::dissolve::{Choice, dissolve};
 use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
 use super::habits::{Habits, WINDOW, returns};
-use super::repeated::{FIELDS, Repeated};
+use super::repeated::{Repeated, Sayings};
 use crate::draft::Draft;
 use crate::evidence::Reading;
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
@@ -68,14 +68,6 @@ struct Context {
     apart: Vec<u32>,
     /// Nats of a row's going the way of the one before in its conversation, and of its turning.
     turns: [f32; 2],
-}
-
-/// Room for what is compared in choosing a row's role.
-#[derive(Default)]
-struct Room {
-    /// Candidates with their cost.
-    costs: Vec<(f32, usize)>,
-    likelihoods: Vec<[f32; FIELDS]>,
 }
 
 /// Conversations of the rows around one.
@@ -219,9 +211,9 @@ impl<'a> Roles<'a> {
             apart,
             turns,
         };
-        let mut room = Room::default();
+        let mut costs = Vec::new();
         let choices: Vec<Choice> = (0..self.ends.len())
-            .map(|row| self.choose(row, conversations, &context, &mut room))
+            .map(|row| self.choose(row, conversations, &context, &mut costs))
             .collect();
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
         let mut roles: Vec<usize> = choices
@@ -237,13 +229,14 @@ impl<'a> Roles<'a> {
         self.of_row = roles;
     }
 
-    /// The most likely role of a row in its conversation and in all others.
+    /// The most likely role of a row in its conversation and in all others. `costs` is room for candidates
+    /// with their cost.
     fn choose(
         &self,
         row: usize,
         conversations: &Conversations,
         context: &Context,
-        Room { costs, likelihoods }: &mut Room,
+        costs: &mut Vec<(f32, usize)>,
     ) -> Choice {
         let (own, ends) = (self.of_row[row], &self.ends[row]);
         let around = Around::new(&self.of_row, row);
@@ -306,7 +299,7 @@ impl<'a> Roles<'a> {
                 choice(own, *only, margin)
             };
         }
-        self.repeated.likelihoods(row, ends.row, likelihoods);
+        let sayings = self.repeated.sayings(row, ends.row);
         let worst = least + 2.0 * margin;
         let mut best = [(worst, own); 2];
         let place = |role: usize| usize::from(role >> 1 != own >> 1);
@@ -322,7 +315,7 @@ impl<'a> Roles<'a> {
             if *cost > best.0 + 1e-3 {
                 continue;
             }
-            let cost = cost + self.rest(row, *role, likelihoods, context);
+            let cost = cost + self.rest(row, *role, &sayings, context);
             let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
             if cost < best.0 || (first_of_equals && cost < worst) {
                 *best = (cost, *role);
@@ -333,13 +326,7 @@ impl<'a> Roles<'a> {
     }
 
     /// Nats of everything but the ports.
-    fn rest(
-        &self,
-        row: usize,
-        role: usize,
-        likelihoods: &[[f32; FIELDS]],
-        context: &Context,
-    ) -> f32 {
+    fn rest(&self, row: usize, role: usize, sayings: &Sayings, context: &Context) -> f32 {
         let members = &context.members[role >> 1];
         let at = members.partition_point(|m| (*m as usize) < row);
         let before = members[..at].iter().rev().map(|m| *m as usize);
@@ -350,7 +337,7 @@ impl<'a> Roles<'a> {
         }
         let own = self.of_row[row] == role;
         let others = context.rows[role] - u32::from(own);
-        for nats in self.repeated.nats(likelihoods, row, (role, others, own)) {
+        for nats in self.repeated.nats(sayings, row, (role, others, own)) {
             cost += nats;
         }
         let mut near = [0; 2 * NEIGHBOURS];
