@@ -288,22 +288,24 @@ pub(crate) struct FieldCells<'a> {
     evidence: Evidence<'a>,
     column: usize,
     bits: usize,
-    /// Words of a row, and the first one of them that has cells of the field.
+    /// Both planes from the first word of the field in row 0 on, and words of a row.
+    present: &'a [u64],
+    value: &'a [u64],
     words: usize,
-    word: usize,
 }
 
 impl<'a> Evidence<'a> {
     /// The cells of a field of at most 32 bits.
     pub(crate) fn field(&self, field: Field) -> FieldCells<'a> {
         let column = self.layout().column_of(field).unwrap_or(0);
-        let bits = usize::from(field.bits.min(32));
+        let from = |plane: &'a [u64]| plane.get(column >> 6..).unwrap_or_default();
         FieldCells {
             evidence: *self,
             column,
-            bits,
+            bits: usize::from(field.bits.min(32)),
+            present: from(self.cells.present_plane()),
+            value: from(self.cells.value_plane()),
             words: self.layout().words(),
-            word: column >> 6,
         }
     }
 
@@ -334,17 +336,34 @@ impl FieldCells<'_> {
     /// What the cells of a row say.
     #[inline]
     pub(crate) fn read(&self, row: usize) -> Reading {
-        let at = row * self.words + self.word;
-        let cells = self.evidence.cells;
-        let of = |plane: &[u64]| extract(&plane[at..], self.column & 63, self.bits);
-        let known = of(cells.present_plane());
+        let [known, value] = [self.present, self.value].map(|plane| self.bits_of(plane, row));
         let known = if self.evidence.is_certain() {
             known
         } else {
             self.evidence.decided(row, self.column..self.column + self.bits, known)
         };
-        let full = ((1_u64 << self.bits) - 1) as u32;
-        Reading { value: of(cells.value_plane()) & known, known, full }
+        Reading { value: value & known, known, full: self.full() }
+    }
+
+    /// Whether a row has all of the cells and these are `value`, however certain.
+    #[inline]
+    pub(crate) fn are(&self, row: usize, value: u32) -> bool {
+        self.bits_of(self.present, row) == self.full() && self.bits_of(self.value, row) == value
+    }
+
+    #[inline]
+    fn full(&self) -> u32 {
+        u32::MAX >> (32 - self.bits)
+    }
+
+    #[inline]
+    fn bits_of(&self, plane: &[u64], row: usize) -> u32 {
+        let (at, shift) = (row * self.words, self.column & 63);
+        let mut bits = plane[at] << shift;
+        if shift + self.bits > 64 {
+            bits |= plane[at + 1] >> (64 - shift);
+        }
+        (bits >> (64 - self.bits)) as u32
     }
 
     /// Cost in nats of the cells, read as `reading`, having `value`.

@@ -14,6 +14,9 @@ use std::f32::consts::LN_2;
 pub(super) struct Ends {
     pub(super) row: usize,
     pub(super) readings: [Reading; 2],
+    /// The bits of both ports twice over, and which of them are known: what [`ways`] is compared with.
+    values: u64,
+    known: u64,
     /// What it costs to say that a run of wrong cells lies over them. Units: nats.
     run_cost: f32,
     /// What a known cell of theirs counts at least. Units: of a certain one.
@@ -21,10 +24,19 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    fn new(row: usize, readings: [Reading; 2], run_cost: f32, least_weight: f32) -> Self {
+        let twice = |[source, destination]: [u32; 2]| {
+            let pair = u64::from(source) << 16 | u64::from(destination);
+            pair << 32 | pair
+        };
+        let (values, known) = (twice(readings.map(|r| r.value)), twice(readings.map(|r| r.known)));
+        Self { row, readings, values, known, run_cost, least_weight }
+    }
+
     /// Ports over which no run lies.
     #[cfg(test)]
     pub(super) fn lone(row: usize, readings: [Reading; 2]) -> Self {
-        Self { row, readings, run_cost: f32::INFINITY, least_weight: 1.0 }
+        Self::new(row, readings, f32::INFINITY, 1.0)
     }
 
     /// Both ports, where every cell of theirs is known.
@@ -47,14 +59,17 @@ impl Ends {
         along.min(back)
     }
 
-    /// The bits of both ports twice over, and which of them are known: what [`ways`] is compared with.
-    pub(super) fn ways(&self) -> (u64, u64) {
-        let [source, destination] = &self.readings;
-        let twice = |source: u32, destination: u32| {
-            let pair = u64::from(source) << 16 | u64::from(destination);
-            pair << 32 | pair
-        };
-        (twice(source.value, destination.value), twice(source.known, destination.known))
+    /// Known bits of both ports, in lanes of 16 bits, that contradict some [`ways`].
+    #[inline]
+    pub(super) fn wrong_of(&self, ways: u64) -> u64 {
+        ones_of_lanes((ways ^ self.values) & self.known)
+    }
+
+    /// Known bits of each port that contradict `port`.
+    #[inline]
+    pub(super) fn wrong_as(&self, port: u16) -> [u32; 2] {
+        let lanes = self.wrong_of(ways([port, port]));
+        [(lanes >> 16) as u32 & 31, lanes as u32 & 31]
     }
 
     /// Both ports, unknown bits as 0.
@@ -105,12 +120,8 @@ impl<'a> PortEvidence<'a> {
         let readings = self.columns.map(|c| self.evidence.read_columns(row, c, 16));
         let least = self.columns.map(|c| self.evidence.confidence(row, c..c + 16));
         let least = least.into_iter().flatten().flatten().fold(u8::MAX, |least, c| least.min(*c));
-        Ends {
-            row,
-            readings,
-            run_cost: self.runs.cost(row, self.columns[0]),
-            least_weight: f32::from(least.max(8)) / 255.0,
-        }
+        let run_cost = self.runs.cost(row, self.columns[0]);
+        Ends::new(row, readings, run_cost, f32::from(least.max(8)) / 255.0)
     }
 
     /// Nats that one end (0: source) costs as `port`.
@@ -128,9 +139,9 @@ impl<'a> PortEvidence<'a> {
     }
 
     /// Nats that a row costs when it goes from the first port to the second, and back.
+    #[inline]
     pub(super) fn costs(&self, ends: &Ends, ports: [u16; 2]) -> [f32; 2] {
-        let (value, known) = ends.ways();
-        let counts = ones_of_lanes((ways(ports) ^ value) & known);
+        let counts = ends.wrong_of(ways(ports));
         let wrong = |lane: u32| (counts >> (16 * lane)) as u32 & 31;
         if !ends.run_cost.is_infinite() {
             let way = |source, destination| self.cost_of_wrong(ends, [source, destination]);
@@ -219,6 +230,7 @@ pub(super) fn ways([a, b]: [u16; 2]) -> u64 {
 }
 
 /// Ones of each 16 bits of a word.
+#[inline]
 pub(super) fn ones_of_lanes(word: u64) -> u64 {
     let word = word - ((word >> 1) & 0x5555_5555_5555_5555);
     let word = (word & 0x3333_3333_3333_3333) + ((word >> 2) & 0x3333_3333_3333_3333);

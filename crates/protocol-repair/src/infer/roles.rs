@@ -279,12 +279,8 @@ impl<'a> Roles<'a> {
         };
         around.counts().iter().for_each(|(conversation, here)| offer(*conversation, *here));
         let most_bits = self.evidence.most_bits(ends, most - context.least_elsewhere + 1e-2);
-        let (value, known) = ends.ways();
         for (conversation, ways) in &context.large {
-            let wrong = ones_of_lanes((ways ^ value) & known);
-            let wrong = wrong + (wrong >> 16);
-            let fewest = ((wrong >> 32) as u8).min(wrong as u8);
-            if u32::from(fewest) <= most_bits
+            if better_way(ends.wrong_of(*ways)) <= most_bits
                 && !around.counts().iter().any(|(near, _)| near == conversation)
             {
                 offer(*conversation, 0);
@@ -371,9 +367,13 @@ impl<'a> Roles<'a> {
 /// Bits in which two pairs of ports differ, the better way round.
 fn distance([a, b]: [u16; 2], other: [u16; 2]) -> u32 {
     let pair = u64::from(a) << 16 | u64::from(b);
-    let wrong = ones_of_lanes((pair << 32 | pair) ^ ways(other));
-    let wrong = wrong + (wrong >> 16);
-    u32::from(((wrong >> 32) as u8).min(wrong as u8))
+    better_way(ones_of_lanes((pair << 32 | pair) ^ ways(other)))
+}
+
+/// The bits of both ports together, the way that has fewer, of those of each lane.
+fn better_way(lanes: u64) -> u32 {
+    let pairs = lanes + (lanes >> 16);
+    u32::from(((pairs >> 32) as u8).min(pairs as u8))
 }
 
 /// The high bits of a field.

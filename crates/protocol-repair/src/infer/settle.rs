@@ -27,8 +27,7 @@ pub(crate) fn write_kept(draft: &mut Draft<'_>, rows: &[usize], field: Field) {
     let values = settle_kept(draft, rows, field);
     let cells = draft.evidence.field(field);
     for (row, value) in rows.iter().zip(values) {
-        let shown = cells.read(*row);
-        if !shown.is_full() || shown.value != value {
+        if !cells.are(*row, value) {
             draft.set(*row, field, value);
         }
     }
