@@ -433,6 +433,14 @@ impl Halves {
     }
 }
 
+impl Halves {
+    /// Present cells in each word of 32 of such columns.
+    #[inline]
+    pub(crate) fn each(&self, columns: std::ops::Range<usize>) -> impl Iterator<Item = u16> {
+        self.0[columns.start >> 5..=columns.end >> 5].windows(2).map(|w| w[1] - w[0])
+    }
+}
+
 /// Whether a plane has a one in a run of columns.
 #[inline]
 pub(crate) fn any(plane: &[u64], columns: std::ops::Range<usize>) -> bool {

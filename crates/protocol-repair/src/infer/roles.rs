@@ -123,7 +123,10 @@ impl<'a> Roles<'a> {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
         let repeated = Repeated::new(draft.evidence, ends, repeated, evidence.noise);
-        let read = |field| ends.iter().map(|e| draft.evidence.read(e.row, field)).collect();
+        let read = |field| {
+            let cells = draft.evidence.field(field);
+            ends.iter().map(|ends| cells.read(ends.row)).collect()
+        };
         let moving =
             moving.into_iter().map(|f| Moving { bits: f.bits, readings: read(f) }).collect();
         Self { ends, evidence, repeated, moving, of_row }

@@ -4,8 +4,8 @@ use super::extension::EXTENSIONS;
 use super::extension::Extensions;
 use super::trust;
 use crate::draft::{Draft, Stack, Transport};
-use crate::evidence::{Evidence, Halves, Noise, any};
-use nprint_codec::{Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
+use crate::evidence::{Evidence, FieldCells, Halves, Noise, any};
+use nprint_codec::{Field, Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
 
 /// Columns of the fixed part of each header and of the two option areas, in the reference layout.
 const REGIONS: [std::ops::Range<usize>; 7] =
@@ -180,8 +180,9 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     }
     draft.noise = trust::noise(evidence, &halves, &stacks);
     let extensions = Extensions::new(evidence, &draft.rows, draft.noise);
+    let fields = Fields::of(evidence);
     for row in 0..rows {
-        write(draft, row, &extensions);
+        write(draft, row, &fields, &extensions);
     }
 }
 
@@ -197,27 +198,6 @@ pub(super) fn fixed_regions(stack: Stack) -> [(std::ops::Range<usize>, bool); 5]
     .map(|(region, present)| (REGIONS[region].clone(), present))
 }
 
-/// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
-pub(super) fn wrong_cells(
-    evidence: &Evidence<'_>,
-    row: usize,
-    halves: &Halves,
-    stack: Stack,
-) -> u32 {
-    let mut wrong = 0;
-    for (columns, expected) in fixed_regions(stack) {
-        let all = columns.len() as u32;
-        let here = halves.ones(columns);
-        wrong += if expected { all - here } else { here };
-    }
-    let (field, version) = match stack.version {
-        IpVersion::V4 => (ipv4::VERSION, 4),
-        IpVersion::V6 => (ipv6::VERSION, 6),
-    };
-    let reading = evidence.read(row, field);
-    wrong + reading.wrong(version)
-}
-
 /// Every column of a header in the reference layout, options included.
 fn columns_of(header: Header) -> std::ops::Range<usize> {
     match header {
@@ -230,7 +210,28 @@ fn columns_of(header: Header) -> std::ops::Range<usize> {
     }
 }
 
-fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
+/// A field and its cells.
+type Written<'a> = (Field, FieldCells<'a>);
+
+/// The fields that are written with the headers: for each IP version the version and what names the
+/// transport.
+struct Fields<'a> {
+    versions: [[Written<'a>; 2]; 2],
+    checksums: [Written<'a>; 4],
+}
+
+impl<'a> Fields<'a> {
+    fn of(evidence: &Evidence<'a>) -> Self {
+        let named = |field| (field, evidence.field(field));
+        Self {
+            versions: [[ipv4::VERSION, ipv4::PROTOCOL], [ipv6::VERSION, ipv6::NEXT_HEADER]]
+                .map(|fields| fields.map(named)),
+            checksums: [ipv4::CHECKSUM, tcp::CHECKSUM, udp::CHECKSUM, icmp::CHECKSUM].map(named),
+        }
+    }
+}
+
+fn write(draft: &mut Draft<'_>, row: usize, fields: &Fields<'_>, extensions: &Extensions<'_>) {
     let noise = draft.noise;
     let stack = draft.rows[row].stack;
     let evidence = draft.evidence;
@@ -247,19 +248,27 @@ fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
             cells.clear(header);
         }
     }
+    let mut set = |(field, shown): &Written<'_>, value: u32| {
+        if !shown.are(row, value) {
+            cells.set(*field, value);
+        }
+    };
     // Whole headers: checksums are computed with the bytes, but their cells are there.
-    let checksums = [
-        (ipv4::CHECKSUM, stack.version == IpVersion::V4),
-        (tcp::CHECKSUM, stack.transport == Transport::Tcp),
-        (udp::CHECKSUM, stack.transport == Transport::Udp),
-        (icmp::CHECKSUM, stack.transport == Transport::Icmp),
-    ];
-    for (field, _) in checksums.iter().filter(|(_, there)| *there) {
-        cells.set(*field, evidence.read(row, *field).value);
+    let transport = match stack.transport {
+        Transport::Tcp => Some(1),
+        Transport::Udp => Some(2),
+        Transport::Icmp => Some(3),
+        Transport::Fragment | Transport::Other => None,
+    };
+    let ip = (stack.version == IpVersion::V4).then_some(0);
+    for place in ip.into_iter().chain(transport) {
+        let checksum = &fields.checksums[place];
+        set(checksum, checksum.1.read(row).value);
     }
+    let [version, protocol_field] = &fields.versions[usize::from(stack.version == IpVersion::V6)];
     match stack.version {
         IpVersion::V4 => {
-            cells.set(ipv4::VERSION, 4);
+            set(version, 4);
             let protocol = stack.protocol().unwrap_or_else(|| {
                 let reading = evidence.read(row, ipv4::PROTOCOL);
                 if reading.is_full() && noise.is_clean() {
@@ -267,7 +276,7 @@ fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
                 }
                 nearest(&[17, 6, 1, 50], |p| evidence.cost(noise, row, ipv4::PROTOCOL, p))
             });
-            cells.set(ipv4::PROTOCOL, protocol);
+            set(protocol_field, protocol);
             if stack.transport == Transport::Other {
                 let offset = evidence.read(row, ipv4::FRAGMENT_OFFSET);
                 // A transport without columns of its own, or data without a transport header.
@@ -279,7 +288,7 @@ fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
             }
         }
         IpVersion::V6 => {
-            cells.set(ipv6::VERSION, 6);
+            set(version, 6);
             let cost = |p: u32| evidence.cost(noise, row, ipv6::NEXT_HEADER, p);
             let next = if let Some(own) = stack.protocol() {
                 extensions.next_header(row, stack, own)
@@ -291,7 +300,7 @@ fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
                     other => other,
                 }
             };
-            cells.set(ipv6::NEXT_HEADER, next);
+            set(protocol_field, next);
             if stack.transport == Transport::Other && next == 44 {
                 draft.rows[row].stack.transport = Transport::Fragment;
             }
