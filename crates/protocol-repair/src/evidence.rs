@@ -366,6 +366,15 @@ impl FieldCells<'_> {
         (bits >> (64 - self.bits)) as u32
     }
 
+    /// Fewest nats of a value that contradicts the cells of a row.
+    pub(crate) fn least_cost(&self, noise: Noise, row: usize) -> f32 {
+        let confidence = self.evidence.confidence(row, self.column..self.column + self.bits);
+        let least =
+            confidence.map_or(u8::MAX, |c| c.iter().fold(u8::MAX, |least, c| least.min(*c)));
+        let least = noise.bit_cost * f32::from(least.max(8)) / 255.0;
+        least.min(noise.burst_cost + self.bits as f32 * std::f32::consts::LN_2)
+    }
+
     /// Cost in nats of the cells, read as `reading`, having `value`.
     #[inline]
     pub(crate) fn cost(&self, noise: Noise, row: usize, reading: Reading, value: u32) -> f32 {

@@ -22,13 +22,23 @@ pub(crate) fn settle_kept(draft: &Draft<'_>, rows: &[usize], field: Field) -> Ve
     decide(draft, rows, field, draft.noise, Source::Host)
 }
 
-/// Writes the values of a field that hosts hardly change.
+/// Writes the most likely values of a field.
+pub(crate) fn write(draft: &mut Draft<'_>, rows: &[usize], field: Field) {
+    let values = settle(draft, rows, field, draft.noise);
+    write_values(draft, rows, field, &values);
+}
+
+/// As [`write`] for a field that hosts hardly change.
 pub(crate) fn write_kept(draft: &mut Draft<'_>, rows: &[usize], field: Field) {
     let values = settle_kept(draft, rows, field);
+    write_values(draft, rows, field, &values);
+}
+
+fn write_values(draft: &mut Draft<'_>, rows: &[usize], field: Field, values: &[u32]) {
     let cells = draft.evidence.field(field);
     for (row, value) in rows.iter().zip(values) {
-        if !cells.are(*row, value) {
-            draft.set(*row, field, value);
+        if !cells.are(*row, *value) {
+            draft.set(*row, field, *value);
         }
     }
 }
@@ -76,9 +86,10 @@ fn decide(
         let own = |share: f32| nats((share - one).max(0.0) + novel * share.min(one));
         let mut by_value: Vec<(u32, Price)> = shares
             .iter()
-            .map(|(value, share)| {
+            .enumerate()
+            .map(|(rank, (value, share))| {
                 let [changed, again] = nats(*share);
-                (*value, Price { changed, again, own: own(*share) })
+                (*value, Price { changed, again, own: own(*share), frequent: rank < CANDIDATES })
             })
             .collect();
         // What a change to each of the most frequent values costs: the cheapest first.
@@ -101,7 +112,8 @@ fn decide(
                 last = Some(reading.value);
                 continue;
             }
-            let own = price_of(reading.value).map_or(unseen, |price| price.own);
+            let shown = price_of(reading.value);
+            let own = shown.map_or(unseen, |price| price.own);
             let mut best = (own[usize::from(last == Some(reading.value))], reading.value);
             if !reading.is_full() {
                 // An unknown bit is as likely 1.
@@ -109,8 +121,8 @@ fn decide(
             }
             // Whether another row that shows the same may be decided otherwise: its cells may be less certain.
             let mut by_cells = false;
-            let mut consider = |candidate: u32, prior: f32| {
-                let likely = prior < best.0;
+            let mut consider = |candidate: u32, prior: f32, least: f32| {
+                let likely = prior + least < best.0;
                 if likely {
                     by_cells |= candidate != reading.value && !evidence.is_certain();
                     let cost = prior + cells.cost(noise, *row, *reading, candidate);
@@ -121,13 +133,16 @@ fn decide(
                 likely
             };
             if let Some(last) = last {
-                consider(last, price_of(last).map_or(impossible, |price| price.again));
+                consider(last, price_of(last).map_or(impossible, |price| price.again), 0.0);
             }
             // The one that is `last` was considered at its own, lower price.
-            let shown = (source == Source::Host).then_some(reading.value);
-            let others = frequent.iter().filter(|(candidate, _)| Some(*candidate) != shown);
-            for (candidate, prior) in others {
-                if !consider(*candidate, *prior) {
+            if let Some(price) = shown.filter(|price| source == Source::Data && price.frequent) {
+                consider(reading.value, price.changed, 0.0);
+            }
+            // Any other contradicts the row, where that says all of its bits.
+            let least = if reading.is_full() { cells.least_cost(noise, *row) } else { 0.0 };
+            for (candidate, prior) in frequent.iter().filter(|(c, _)| *c != reading.value) {
+                if !consider(*candidate, *prior, least) {
                     break;
                 }
             }
@@ -151,6 +166,8 @@ struct Price {
     again: f32,
     /// Where the row itself shows it: new, and as the row before.
     own: [f32; 2],
+    /// Whether it is tried for rows that show another one.
+    frequent: bool,
 }
 
 /// How many rows have a value that no other row has, as far as noise does not explain it, and at
