@@ -446,7 +446,8 @@ impl Halves {
     /// Present cells in each word of 32 of such columns.
     #[inline]
     pub(crate) fn each(&self, columns: std::ops::Range<usize>) -> impl Iterator<Item = u16> {
-        self.0[columns.start >> 5..=columns.end >> 5].windows(2).map(|w| w[1] - w[0])
+        let (first, end) = (columns.start >> 5, columns.end >> 5);
+        self.0[first + 1..=end].iter().zip(&self.0[first..end]).map(|(to, from)| to - from)
     }
 }
 

@@ -6,7 +6,8 @@
 use super::runs::Runs;
 use super::servers::port_fields;
 use crate::draft::{Draft, RowFacts, Transport};
-use crate::evidence::{Evidence, Noise, Reading};
+use crate::evidence::{Evidence, FieldCells, Noise, Reading};
+use nprint_codec::Field;
 use std::f32::consts::LN_2;
 
 /// What the port cells of one row say, source first.
@@ -87,7 +88,9 @@ fn contradicted(reading: &Reading, port: u16) -> u32 {
 #[derive(Clone, Copy)]
 pub(super) struct PortEvidence<'a> {
     evidence: &'a Evidence<'a>,
-    columns: [usize; 2],
+    cells: [FieldCells<'a>; 2],
+    /// Column of the first cell of the source port; the destination's follow its 16.
+    column: usize,
     pub(super) noise: Noise,
     /// What wrong bits of a port cost where every cell is certain and none is in a run, by their
     /// number.
@@ -101,37 +104,38 @@ impl<'a> PortEvidence<'a> {
             // Half of the wrong cells became vacant, not the other bit.
             noise.bit_cost += LN_2;
         }
-        let layout = draft.evidence.cells().layout();
-        let columns = port_fields(transport).map(|f| layout.column_of(f).unwrap_or(0));
-        Self::of(draft.evidence, &draft.rows, columns, noise)
+        Self::of(draft.evidence, &draft.rows, port_fields(transport), noise)
     }
 
     fn of(
         evidence: &'a Evidence<'a>,
         rows: &'a [RowFacts],
-        columns: [usize; 2],
+        fields: [Field; 2],
         noise: Noise,
     ) -> Self {
+        let cells = fields.map(|field| evidence.field(field));
+        let column = evidence.cells().layout().column_of(fields[0]).unwrap_or(0);
         let (prices, runs) = (noise.prices(16), Runs::new(evidence, rows, noise));
-        Self { evidence, columns, noise, prices, runs }
+        Self { evidence, cells, column, noise, prices, runs }
     }
 
     pub(super) fn read(&self, row: usize) -> Ends {
-        let readings = self.columns.map(|c| self.evidence.read_columns(row, c, 16));
-        let least = self.columns.map(|c| self.evidence.confidence(row, c..c + 16));
-        let least = least.into_iter().flatten().flatten().fold(u8::MAX, |least, c| least.min(*c));
-        let run_cost = self.runs.cost(row, self.columns[0]);
+        let readings = self.cells.map(|cells| cells.read(row));
+        let confidence = self.evidence.confidence(row, self.column..self.column + 32);
+        let least =
+            confidence.map_or(u8::MAX, |c| c.iter().fold(u8::MAX, |least, c| least.min(*c)));
+        let run_cost = self.runs.cost(row, self.column);
         Ends::new(row, readings, run_cost, f32::from(least.max(8)) / 255.0)
     }
 
     /// Nats that one end (0: source) costs as `port`.
     pub(super) fn end_cost(&self, ends: &Ends, end: usize, port: u16) -> f32 {
         if ends.run_cost.is_infinite() {
-            let (column, reading) = (self.columns[end], ends.readings[end]);
+            let reading = ends.readings[end];
             if self.evidence.is_certain() {
                 return self.prices[contradicted(&reading, port) as usize];
             }
-            return self.evidence.cost_of(self.noise, ends.row, column, reading, u32::from(port));
+            return self.cells[end].cost(self.noise, ends.row, reading, u32::from(port));
         }
         let mut wrong = [0, 0];
         wrong[end] = contradicted(&ends.readings[end], port);
@@ -207,8 +211,8 @@ impl<'a> PortEvidence<'a> {
     /// Log-odds of each bit of one end being 1, the most significant first.
     pub(super) fn log_odds(&self, ends: &Ends, end: usize) -> [f32; 16] {
         let reading = ends.readings[end];
-        let confidence =
-            self.evidence.confidence(ends.row, self.columns[end]..self.columns[end] + 16);
+        let column = self.column + 16 * end;
+        let confidence = self.evidence.confidence(ends.row, column..column + 16);
         let vacant = reading.missing() as f32;
         let in_run = ends.run_cost + (16.0 + vacant) * LN_2 < vacant * self.noise.bit_cost;
         let full = if in_run { LN_2 } else { self.noise.bit_cost };
@@ -251,8 +255,8 @@ mod tests {
     fn both_ways_cost_what_their_ends_do() {
         let mut random = ChaCha8Rng::seed_from_u64(5);
         let mut cells = TernaryMatrix::vacant(Layout::reference(), 50);
-        let columns = [tcp::SOURCE_PORT, tcp::DESTINATION_PORT]
-            .map(|f| cells.layout().column_of(f).expect("a reference column"));
+        let fields = [tcp::SOURCE_PORT, tcp::DESTINATION_PORT];
+        let columns = fields.map(|f| cells.layout().column_of(f).expect("a reference column"));
         for row in 0..cells.rows() {
             for column in columns.into_iter().flat_map(|c| c..c + 16) {
                 let cell = [Cell::Vacant, Cell::Zero, Cell::One][random.random_range(0..3)];
@@ -262,7 +266,7 @@ mod tests {
         let evidence = Evidence::certain(&cells);
         let lone = Noise::of_rate(0.02);
         for noise in [lone, Noise::CLEAN] {
-            let ports = PortEvidence::of(&evidence, &[], columns, noise);
+            let ports = PortEvidence::of(&evidence, &[], fields, noise);
             for row in 0..cells.rows() {
                 let ends = ports.read(row);
                 let pair: [u16; 2] = [random.random(), random.random()];

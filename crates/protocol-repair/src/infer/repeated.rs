@@ -94,10 +94,13 @@ impl Values {
     /// if that is near.
     fn number(&self, reading: Reading) -> usize {
         let exact = |v: &u32| reading.is_full() && *v == reading.value;
-        let near = |i: &usize| reading.wrong(self.frequent[*i]);
         let best = self.frequent.iter().position(exact).or_else(|| {
-            let nearest = (0..self.rare()).min_by_key(near);
-            nearest.filter(|i| near(i) <= u32::from(self.field.bits) >> 3)
+            let mut wrong = [u32::MAX; VALUES];
+            for (wrong, value) in wrong.iter_mut().zip(&self.frequent) {
+                *wrong = reading.wrong(*value);
+            }
+            let nearest = (0..self.rare()).min_by_key(|i| wrong[*i]);
+            nearest.filter(|i| wrong[*i] <= u32::from(self.field.bits) >> 3)
         });
         best.unwrap_or(self.rare())
     }

@@ -62,11 +62,14 @@ fn decide(
     let evidence = draft.evidence;
     let cells = evidence.field(field);
     let readings: Vec<Reading> = rows.iter().map(|row| cells.read(*row)).collect();
-    if noise.is_clean() && evidence.is_certain() && readings.iter().all(|r| r.is_full()) {
-        return readings.iter().map(|r| r.value).collect();
+    let shown = || readings.iter().map(|reading| reading.value);
+    // Nothing says otherwise where nothing is damaged, or all rows show the same.
+    let undamaged = noise.is_clean() && evidence.is_certain();
+    if readings.iter().all(|r| r.is_full() && (undamaged || *r == readings[0])) {
+        return shown().collect();
     }
     let full: Vec<u32> = readings.iter().filter(|r| r.is_full()).map(|r| r.value).collect();
-    let mut values: Vec<u32> = readings.iter().map(|r| r.value).collect();
+    let mut values: Vec<u32> = shown().collect();
     let mut histogram = counts(if full.is_empty() { &values } else { &full });
     // How often a value stays: runs are evidence too.
     let stays = full.windows(2).filter(|w| w[0] == w[1]).count() as f32;
