@@ -4,10 +4,11 @@
 //! limit, the class of service, a flow label, typical lengths; sequence numbers and the IP
 //! identification move, but slowly. Where ports leave a row's role open, these decide.
 
+use super::around::Around;
 use super::conversations::Conversations;
 use super::dissolve::{Choice, dissolve};
 use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
-use super::habits::{Habits, WINDOW, returns};
+use super::habits::{Habits, returns};
 use super::repeated::{Repeated, Sayings};
 use crate::draft::Draft;
 use crate::evidence::Reading;
@@ -68,37 +69,6 @@ struct Context {
     apart: Vec<u32>,
     /// Nats of a row's going the way of the one before in its conversation, and of its turning.
     turns: [f32; 2],
-}
-
-/// Conversations of the rows around one.
-struct Around {
-    /// Each with how many rows it has here, the row itself left out.
-    counts: [(usize, usize); 2 * WINDOW + 2],
-    length: usize,
-}
-
-impl Around {
-    fn new(of_row: &[usize], row: usize) -> Self {
-        let mut around = Self { counts: [(0, 0); 2 * WINDOW + 2], length: 0 };
-        let first = row.saturating_sub(WINDOW);
-        let end = (row + WINDOW + 1).min(of_row.len());
-        for (at, role) in of_row[first..end].iter().enumerate() {
-            let conversation = role >> 1;
-            let here = usize::from(first + at != row);
-            let known = around.counts[..around.length].iter_mut().find(|c| c.0 == conversation);
-            if let Some((_, count)) = known {
-                *count += here;
-            } else {
-                around.counts[around.length] = (conversation, here);
-                around.length += 1;
-            }
-        }
-        around
-    }
-
-    fn counts(&self) -> &[(usize, usize)] {
-        &self.counts[..self.length]
-    }
 }
 
 impl<'a> Roles<'a> {
@@ -215,8 +185,13 @@ impl<'a> Roles<'a> {
             turns,
         };
         let mut costs = Vec::new();
+        let mut around = Around::new(&self.of_row);
         let choices: Vec<Choice> = (0..self.ends.len())
-            .map(|row| self.choose(row, conversations, &context, &mut costs))
+            .map(|_| {
+                let choice = self.choose(&around, conversations, &context, &mut costs);
+                around.next();
+                choice
+            })
             .collect();
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
         let mut roles: Vec<usize> = choices
@@ -232,17 +207,17 @@ impl<'a> Roles<'a> {
         self.of_row = roles;
     }
 
-    /// The most likely role of a row in its conversation and in all others. `costs` is room for candidates
+    /// The most likely role of the row that `around` is around in its conversation and in all others. `costs` is room for candidates
     /// with their cost.
     fn choose(
         &self,
-        row: usize,
+        around: &Around<'_>,
         conversations: &Conversations,
         context: &Context,
         costs: &mut Vec<(f32, usize)>,
     ) -> Choice {
+        let row = around.row;
         let (own, ends) = (self.of_row[row], &self.ends[row]);
-        let around = Around::new(&self.of_row, row);
         let prior = |conversation: usize, here: usize| {
             let own = usize::from(conversation == own >> 1);
             if here + own == 0 {
@@ -257,12 +232,12 @@ impl<'a> Roles<'a> {
         let missing = ends.missing();
         let margin = if own_cost == 0.0 && missing == 0 { 0.5 * CLEAR } else { CLEAR };
         // No other role can cost less than the bits in which its ports differ from these.
-        let others = around.counts().iter().filter(|(c, _)| *c != own >> 1);
+        let others = around.counts().filter(|(c, _)| *c != own >> 1);
         let differ = others
-            .map(|(c, _)| distance(own_ports, conversations.all[*c].ports))
+            .map(|(c, _)| distance(own_ports, conversations.all[c].ports))
             .fold(context.apart[own >> 1], u32::min);
         let least = self.evidence.least_cost(ends, differ.saturating_sub(missing));
-        let here = around.counts().iter().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| *n);
+        let here = around.counts().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| n);
         let own_prior = prior(own >> 1, here);
         let choice = |own, other, gain| Choice { own, other, gain, prior: own_prior };
         if least - 2.0 * own_cost - own_prior > margin {
@@ -280,11 +255,11 @@ impl<'a> Roles<'a> {
                 }
             }
         };
-        around.counts().iter().for_each(|(conversation, here)| offer(*conversation, *here));
+        around.counts().for_each(|(conversation, here)| offer(conversation, here));
         let most_bits = self.evidence.most_bits(ends, most - context.least_elsewhere + 1e-2);
         for (conversation, ways) in &context.large {
             if better_way(ends.wrong_of(*ways)) <= most_bits
-                && !around.counts().iter().any(|(near, _)| near == conversation)
+                && !around.counts().any(|(near, _)| near == *conversation)
             {
                 offer(*conversation, 0);
             }
