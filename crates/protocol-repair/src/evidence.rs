@@ -309,19 +309,26 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// Sums of the confidences of present and of vacant cells in columns that begin and end with a whole
-    /// byte of cells; eight cells are summed side by side.
+    /// As [`presence`](Self::presence): eight cells are summed side by side, and most words of 32 are present
+    /// or vacant as a whole.
     pub(crate) fn weights(&self, row: usize, columns: std::ops::Range<usize>) -> (u32, u32) {
         let Some(confidence) = self.confidence(row, columns.clone()) else {
             return self.presence(row, columns);
         };
         let present = self.cells.row(row).present_words();
         let (mut here, mut all) = (0, 0);
-        for (column, weights) in columns.step_by(8).zip(confidence.as_chunks::<8>().0) {
-            let weights = u64::from_be_bytes(*weights);
-            let byte = (present[column >> 6] >> (56 - (column & 63))) & 0xff;
-            all += pairs(weights);
-            here += pairs(weights & bytes_of_bits(byte));
+        for (word, weights) in (columns.start >> 5..).zip(confidence.as_chunks::<32>().0) {
+            let weights = weights.as_chunks::<8>().0.iter().map(|eight| u64::from_be_bytes(*eight));
+            let sum: u64 = weights.clone().map(pairs).sum();
+            all += sum;
+            here += match extract(present, 32 * word, 32) {
+                0 => 0,
+                u32::MAX => sum,
+                cells => weights
+                    .zip(cells.to_be_bytes())
+                    .map(|(weights, cells)| pairs(weights & bytes_of_bits(cells)))
+                    .sum(),
+            };
         }
         let sum = |pairs: u64| {
             let quads = (pairs & 0x0000_ffff_0000_ffff) + ((pairs >> 16) & 0x0000_ffff_0000_ffff);
@@ -390,8 +397,8 @@ fn pairs(bytes: u64) -> u64 {
 
 /// Eight bits as bytes of ones and of zeros.
 #[inline]
-fn bytes_of_bits(byte: u64) -> u64 {
-    let one_each = byte.wrapping_mul(0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+fn bytes_of_bits(byte: u8) -> u64 {
+    let one_each = u64::from(byte).wrapping_mul(0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
     ((one_each + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101) * 0xff
 }
 
