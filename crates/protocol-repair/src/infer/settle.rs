@@ -70,15 +70,19 @@ fn decide(
     }
     let full: Vec<u32> = readings.iter().filter(|r| r.is_full()).map(|r| r.value).collect();
     let mut values: Vec<u32> = shown().collect();
-    let mut histogram = counts(if full.is_empty() { &values } else { &full });
+    let histogram = counts(if full.is_empty() { &values } else { &full });
     // How often a value stays: runs are evidence too.
     let stays = full.windows(2).filter(|w| w[0] == w[1]).count() as f32;
     let stays = (stays / full.len().max(1) as f32).clamp(0.02, 0.98);
     let total = rows.len().max(1) as f32;
     let novel = novel(&histogram, full.len(), noise, field.bits, source);
     let likelihoods = likelihoods(noise, field.bits);
-    for _ in 0..2 {
-        let shares = true_shares(&histogram, &likelihoods, total);
+    for round in 0..2 {
+        let shares = if round == 0 {
+            true_shares(&histogram, &likelihoods, total)
+        } else {
+            true_shares(&counts(&values), &likelihoods, total)
+        };
         // What a change to a value of this share costs, and its repetition.
         let nats = |share: f32| {
             let changed = (1.0 - stays) * share;
@@ -122,12 +126,9 @@ fn decide(
                 // An unknown bit is as likely 1.
                 best.0 += std::f32::consts::LN_2 * (reading.missing() as f32) + 1.0;
             }
-            // Whether another row that shows the same may be decided otherwise: its cells may be less certain.
-            let mut by_cells = false;
             let mut consider = |candidate: u32, prior: f32, least: f32| {
                 let likely = prior + least < best.0;
                 if likely {
-                    by_cells |= candidate != reading.value && !evidence.is_certain();
                     let cost = prior + cells.cost(noise, *row, *reading, candidate);
                     if cost < best.0 {
                         best = (cost, candidate);
@@ -144,18 +145,20 @@ fn decide(
             }
             // Any other contradicts the row, where that says all of its bits.
             let least = if reading.is_full() { cells.least_cost(noise, *row) } else { 0.0 };
-            for (candidate, prior) in frequent.iter().filter(|(c, _)| *c != reading.value) {
-                if !consider(*candidate, *prior, least) {
-                    break;
-                }
-            }
-            if best.1 == reading.value && !by_cells {
+            let mut others = frequent.iter().filter(|(c, _)| *c != reading.value);
+            others.all(|(candidate, prior)| consider(*candidate, *prior, least));
+            // Where cells are more or less certain, another row that shows the same may be decided otherwise.
+            let alone = || {
+                let other = frequent.iter().find(|(c, _)| *c != reading.value);
+                last.is_none_or(|last| last == reading.value)
+                    && other.is_none_or(|(_, prior)| *prior >= best.0)
+            };
+            if best.1 == reading.value && (evidence.is_certain() || alone()) {
                 kept = Some((*reading, last));
             }
             *value = best.1;
             last = Some(best.1);
         }
-        histogram = counts(&values);
     }
     values
 }
