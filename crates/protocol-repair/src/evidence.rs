@@ -288,6 +288,126 @@ impl Reader<'_> {
     }
 }
 
+/// The cells of one field, read row by row: where they lie is looked up once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FieldCells<'a> {
+    evidence: Evidence<'a>,
+    column: usize,
+    bits: usize,
+    /// Both planes from the first word of the field in row 0 on, and words of a row.
+    present: &'a [u64],
+    value: &'a [u64],
+    words: usize,
+}
+
+impl<'a> Evidence<'a> {
+    /// The cells of a field of at most 32 bits.
+    pub(crate) fn field(&self, field: Field) -> FieldCells<'a> {
+        let column = self.layout().column_of(field).unwrap_or(0);
+        let from = |plane: &'a [u64]| plane.get(column >> 6..).unwrap_or_default();
+        FieldCells {
+            evidence: *self,
+            column,
+            bits: usize::from(field.bits.min(32)),
+            present: from(self.cells.present_plane()),
+            value: from(self.cells.value_plane()),
+            words: self.layout().words(),
+        }
+    }
+
+    /// As [`presence`](Self::presence): eight cells are summed side by side, and most words of 32 are present
+    /// or vacant as a whole.
+    pub(crate) fn weights(&self, row: usize, columns: std::ops::Range<usize>) -> (u32, u32) {
+        let Some(confidence) = self.confidence(row, columns.clone()) else {
+            return self.presence(row, columns);
+        };
+        let present = self.cells.row(row).present_words();
+        let (mut here, mut all) = (0, 0);
+        for (word, weights) in (columns.start >> 5..).zip(confidence.as_chunks::<32>().0) {
+            let weights = weights.as_chunks::<8>().0.iter().map(|eight| u64::from_be_bytes(*eight));
+            let sum: u64 = weights.clone().map(pairs).sum();
+            all += sum;
+            here += match extract(present, 32 * word, 32) {
+                0 => 0,
+                u32::MAX => sum,
+                cells => weights
+                    .zip(cells.to_be_bytes())
+                    .map(|(weights, cells)| pairs(weights & bytes_of_bits(cells)))
+                    .sum(),
+            };
+        }
+        let sum = |pairs: u64| {
+            let quads = (pairs & 0x0000_ffff_0000_ffff) + ((pairs >> 16) & 0x0000_ffff_0000_ffff);
+            (quads as u32) + (quads >> 32) as u32
+        };
+        let (here, all) = (sum(here), sum(all));
+        (here, all - here)
+    }
+}
+
+impl FieldCells<'_> {
+    /// What the cells of a row say.
+    #[inline]
+    pub(crate) fn read(&self, row: usize) -> Reading {
+        let [known, value] = [self.present, self.value].map(|plane| self.bits_of(plane, row));
+        let known = if self.evidence.is_certain() {
+            known
+        } else {
+            self.evidence.decided(row, self.column..self.column + self.bits, known)
+        };
+        Reading { value: value & known, known, full: self.full() }
+    }
+
+    /// Whether a row has all of the cells and these are `value`, however certain.
+    #[inline]
+    pub(crate) fn are(&self, row: usize, value: u32) -> bool {
+        self.bits_of(self.present, row) == self.full() && self.bits_of(self.value, row) == value
+    }
+
+    #[inline]
+    fn full(&self) -> u32 {
+        u32::MAX >> (32 - self.bits)
+    }
+
+    #[inline]
+    fn bits_of(&self, plane: &[u64], row: usize) -> u32 {
+        let (at, shift) = (row * self.words, self.column & 63);
+        let mut bits = plane[at] << shift;
+        if shift + self.bits > 64 {
+            bits |= plane[at + 1] >> (64 - shift);
+        }
+        (bits >> (64 - self.bits)) as u32
+    }
+
+    /// Fewest nats of a value that contradicts the cells of a row.
+    pub(crate) fn least_cost(&self, noise: Noise, row: usize) -> f32 {
+        let confidence = self.evidence.confidence(row, self.column..self.column + self.bits);
+        let least =
+            confidence.map_or(u8::MAX, |c| c.iter().fold(u8::MAX, |least, c| least.min(*c)));
+        let least = noise.bit_cost * f32::from(least.max(8)) / 255.0;
+        least.min(noise.burst_cost + self.bits as f32 * std::f32::consts::LN_2)
+    }
+
+    /// Cost in nats of the cells, read as `reading`, having `value`.
+    #[inline]
+    pub(crate) fn cost(&self, noise: Noise, row: usize, reading: Reading, value: u32) -> f32 {
+        self.evidence.cost_of(noise, row, self.column, reading, value)
+    }
+}
+
+/// Sums of the bytes of a word, two by two, in lanes of 16 bits. 128 of them may be added.
+#[inline]
+fn pairs(bytes: u64) -> u64 {
+    (bytes & 0x00ff_00ff_00ff_00ff) + ((bytes >> 8) & 0x00ff_00ff_00ff_00ff)
+}
+
+/// Eight bits as bytes of ones and of zeros.
+#[inline]
+fn bytes_of_bits(byte: u8) -> u64 {
+    let one_each = u64::from(byte).wrapping_mul(0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+    ((one_each + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101) * 0xff
+}
+
 /// Whether no cell is in doubt. Whole blocks are looked at: to stop at the first doubt costs a branch a
 /// cell.
 fn is_certain(confidence: &[u8]) -> bool {
@@ -386,6 +506,15 @@ impl Halves {
     }
 }
 
+impl Halves {
+    /// Present cells in each word of 32 of such columns.
+    #[inline]
+    pub(crate) fn each(&self, columns: std::ops::Range<usize>) -> impl Iterator<Item = u16> {
+        let (first, end) = (columns.start >> 5, columns.end >> 5);
+        self.0[first + 1..=end].iter().zip(&self.0[first..end]).map(|(to, from)| to - from)
+    }
+}
+
 /// Whether a plane has a one in a run of columns.
 #[inline]
 pub(crate) fn any(plane: &[u64], columns: Range<usize>) -> bool {
@@ -410,7 +539,8 @@ pub(crate) fn extract(plane: &[u64], column: usize, bits: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Halves, any};
+    use super::{Evidence, Halves, any};
+    use nprint_codec::{Cell, Layout, SoftMatrix, TernaryMatrix};
 
     #[test]
     fn halves_count_the_ones_of_the_columns() {
@@ -423,6 +553,47 @@ mod tests {
             for end in (start..=1088).step_by(32) {
                 let naive = (start..end).filter(|c| bit(*c)).count();
                 assert_eq!(halves.ones(start..end) as usize, naive, "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_those_of_the_cells() {
+        let mut cells = TernaryMatrix::vacant(Layout::reference(), 3);
+        let mut confidence = Vec::new();
+        for row in 0..3 {
+            for column in 0..1088 {
+                let drawn = (row * 1088 + column).wrapping_mul(0x9e37_79b9) >> 7;
+                if drawn & 1 == 1 || row == 1 {
+                    cells.row_mut(row).set_cell(column, Cell::Zero);
+                }
+                confidence.push(if row == 2 { 255 } else { (drawn >> 1) as u8 });
+            }
+        }
+        confidence[0] = 7;
+        let soft = SoftMatrix::new(cells, confidence).expect("one confidence a cell");
+        let evidence = Evidence::new(&soft);
+        for row in 0..3 {
+            for columns in [0..96, 96..416, 416..480, 640..960, 1024..1088] {
+                assert_eq!(
+                    evidence.weights(row, columns.clone()),
+                    evidence.presence(row, columns.clone())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_reads_as_its_cells_do() {
+        let mut cells = TernaryMatrix::vacant(Layout::reference(), 2);
+        for (row, value) in [(0, 0x1234_5678), (1, 0x9abc_def0)] {
+            cells.row_mut(row).set(nprint_codec::tcp::SEQ, value);
+            cells.row_mut(row).set_cell(520 + row, Cell::Vacant);
+        }
+        let evidence = Evidence::certain(&cells);
+        for (field, _) in cells.layout().fields().filter(|(field, _)| field.bits <= 32) {
+            for row in 0..2 {
+                assert_eq!(evidence.field(field).read(row), evidence.read(row, field));
             }
         }
     }

@@ -71,17 +71,17 @@ fn most_likely(
 
 /// The server's port that costs least, and what it costs, if less than `most`.
 fn server(servers: &[(u16, f32)], odds: &[f32; 16], most: f32) -> (f32, u16) {
+    let likely = odds.iter().fold(0, |port, odds| port << 1 | u16::from(*odds > 0.0));
     let mut best = (f32::MAX, 0);
     for &(server, mut cost) in servers {
-        for (bit, odds) in odds.iter().enumerate() {
-            if ((server >> (15 - bit)) & 1 == 1) != (*odds > 0.0) {
-                cost += odds.abs();
-            }
-            if cost >= best.0.min(most) {
-                break;
-            }
+        let least = best.0.min(most);
+        let mut wrong = server ^ likely;
+        while wrong != 0 && cost < least {
+            let bit = wrong.leading_zeros() as usize;
+            cost += odds[bit].abs();
+            wrong &= !(0x8000 >> bit);
         }
-        if cost < best.0.min(most) {
+        if cost < least {
             best = (cost, server);
         }
     }

@@ -1,7 +1,8 @@
 //! Fields that a host hardly changes within a conversation.
 
 use crate::draft::{Draft, Transport};
-use crate::infer::settle::{settle, settle_kept};
+use crate::evidence::Evidence;
+use crate::infer::settle::{settle, write, write_kept};
 use crate::infer::stack::nearest;
 use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp};
 use std::collections::BTreeMap;
@@ -14,15 +15,17 @@ fn settle_directions(
     field: Field,
     takes: impl Fn(&Draft<'_>, usize) -> bool,
 ) {
+    let cells = draft.evidence.field(field);
+    let shown = |row: usize| !takes(draft, row) || cells.read(row).is_full();
+    if draft.noise.is_clean() && draft.evidence.is_certain() && (0..draft.rows.len()).all(shown) {
+        return;
+    }
     // A flow label names one conversation; the rest belongs to hosts.
     let groups =
         if field == ipv6::FLOW_LABEL { draft.directions() } else { draft.pooled_directions() };
     for rows in groups.iter() {
         let rows: Vec<usize> = rows.iter().copied().filter(|r| takes(draft, *r)).collect();
-        let values = settle_kept(draft, &rows, field);
-        for (row, value) in rows.into_iter().zip(values) {
-            draft.set(row, field, value);
-        }
+        write_kept(draft, &rows, field);
     }
 }
 
@@ -31,17 +34,23 @@ pub(crate) fn hops(draft: &mut Draft<'_>) {
     let v4 = |d: &Draft<'_>, r: usize| d.rows[r].stack.version == IpVersion::V4;
     settle_directions(draft, ipv4::TTL, v4);
     settle_directions(draft, ipv6::HOP_LIMIT, |d, r| !v4(d, r));
-    for row in 0..draft.rows.len() {
-        let stack = draft.rows[row].stack;
-        let field = if stack.version == IpVersion::V4 { ipv4::TTL } else { ipv6::HOP_LIMIT };
-        if draft.value(row, field) == 0 {
-            draft.set(row, field, DEFAULT_HOPS);
-        }
-        if stack.version == IpVersion::V6 && stack.transport == Transport::Icmp {
+    let decided = Evidence::certain(&draft.cells);
+    let [ttl, hop_limit] = [ipv4::TTL, ipv6::HOP_LIMIT].map(|field| decided.field(field));
+    let is_zero = |row: &usize| match draft.rows[*row].stack.version {
+        IpVersion::V4 => ttl.read(*row).value == 0,
+        IpVersion::V6 => hop_limit.read(*row).value == 0,
+    };
+    let zero: Vec<usize> = (0..draft.rows.len()).filter(is_zero).collect();
+    for row in zero {
+        let v4 = v4(draft, row);
+        draft.set(row, if v4 { ipv4::TTL } else { ipv6::HOP_LIMIT }, DEFAULT_HOPS);
+    }
+    for row in draft.rows_of(Transport::Icmp) {
+        if draft.rows[row].stack.version == IpVersion::V6 {
             // RFC 4861 sections 6 and 7; RFC 2710 section 3.
             match draft.value(row, icmp::TYPE) {
-                133..=137 => draft.set(row, field, 255),
-                130..=132 | 143 => draft.set(row, field, 1),
+                133..=137 => draft.set(row, ipv6::HOP_LIMIT, 255),
+                130..=132 | 143 => draft.set(row, ipv6::HOP_LIMIT, 1),
                 _ => {}
             }
         }
@@ -62,10 +71,13 @@ pub(crate) fn tcp_rest(draft: &mut Draft<'_>) {
     for field in [tcp::RESERVED, tcp::NS, tcp::CWR, tcp::ECE, tcp::URG] {
         settle_directions(draft, field, is_tcp);
     }
+    let pointer = draft.evidence.field(tcp::URGENT_POINTER);
     for row in draft.rows_of(Transport::Tcp) {
-        let urgent = draft.evidence.read(row, tcp::URGENT_POINTER);
         let valid = draft.value(row, tcp::URG) == 1;
-        draft.set(row, tcp::URGENT_POINTER, if valid { urgent.value } else { 0 });
+        let value = if valid { pointer.read(row).value } else { 0 };
+        if !pointer.are(row, value) {
+            draft.set(row, tcp::URGENT_POINTER, value);
+        }
     }
 }
 
@@ -89,10 +101,7 @@ pub(crate) fn push(draft: &mut Draft<'_>) {
             kinds[kind].push(row);
         }
         for alike in kinds {
-            let values = settle(draft, &alike, tcp::PSH, draft.noise);
-            for (row, value) in alike.into_iter().zip(values) {
-                draft.set(row, tcp::PSH, value);
-            }
+            write(draft, &alike, tcp::PSH);
         }
     }
 }

@@ -226,12 +226,21 @@ impl Conversations {
     ) -> (f32, [u16; 2]) {
         let ends = &ends[row];
         let mut best = (NEW_PAIR + self.without_server(), pair);
+        // A server's port of more wrong bits costs more than the best.
+        let most_bits =
+            |best: f32| evidence.most_bits(ends, (best - NEW_CLIENT) / rows as f32 + 1e-2);
+        let mut most = most_bits(best.0);
         for server in self.servers() {
-            let named = NEW_CLIENT + self.with_server(server);
+            let wrong = ends.wrong_as(server);
             for end in 0..2 {
-                let cost = named + rows as f32 * evidence.end_cost(ends, end, server);
+                if wrong[end] > most {
+                    continue;
+                }
+                let damage = rows as f32 * evidence.end_cost(ends, end, server);
+                let cost = NEW_CLIENT + self.with_server(server) + damage;
                 if cost < best.0 {
                     best = (cost, [ends.ports()[1 - end], server]);
+                    most = most_bits(cost);
                 }
             }
         }

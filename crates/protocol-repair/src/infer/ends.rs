@@ -6,7 +6,8 @@
 use super::runs::Runs;
 use super::servers::port_fields;
 use crate::draft::{Draft, RowFacts, Transport};
-use crate::evidence::{Evidence, Noise, Reading};
+use crate::evidence::{Evidence, FieldCells, Noise, Reading};
+use nprint_codec::Field;
 use std::f32::consts::LN_2;
 
 /// What the port cells of one row say, source first.
@@ -14,15 +15,29 @@ use std::f32::consts::LN_2;
 pub(super) struct Ends {
     pub(super) row: usize,
     pub(super) readings: [Reading; 2],
+    /// The bits of both ports twice over, and which of them are known: what [`ways`] is compared with.
+    values: u64,
+    known: u64,
     /// What it costs to say that a run of wrong cells lies over them. Units: nats.
     run_cost: f32,
+    /// What a known cell of theirs counts at least. Units: of a certain one.
+    least_weight: f32,
 }
 
 impl Ends {
+    fn new(row: usize, readings: [Reading; 2], run_cost: f32, least_weight: f32) -> Self {
+        let twice = |[source, destination]: [u32; 2]| {
+            let pair = u64::from(source) << 16 | u64::from(destination);
+            pair << 32 | pair
+        };
+        let (values, known) = (twice(readings.map(|r| r.value)), twice(readings.map(|r| r.known)));
+        Self { row, readings, values, known, run_cost, least_weight }
+    }
+
     /// Ports over which no run lies.
     #[cfg(test)]
     pub(super) fn lone(row: usize, readings: [Reading; 2]) -> Self {
-        Self { row, readings, run_cost: f32::INFINITY }
+        Self::new(row, readings, f32::INFINITY, 1.0)
     }
 
     /// Both ports, where every cell of theirs is known.
@@ -45,14 +60,17 @@ impl Ends {
         along.min(back)
     }
 
-    /// The bits of both ports twice over, and which of them are known: what [`ways`] is compared with.
-    pub(super) fn ways(&self) -> (u64, u64) {
-        let [source, destination] = &self.readings;
-        let twice = |source: u32, destination: u32| {
-            let pair = u64::from(source) << 16 | u64::from(destination);
-            pair << 32 | pair
-        };
-        (twice(source.value, destination.value), twice(source.known, destination.known))
+    /// Known bits of both ports, in lanes of 16 bits, that contradict some [`ways`].
+    #[inline]
+    pub(super) fn wrong_of(&self, ways: u64) -> u64 {
+        ones_of_lanes((ways ^ self.values) & self.known)
+    }
+
+    /// Known bits of each port that contradict `port`.
+    #[inline]
+    pub(super) fn wrong_as(&self, port: u16) -> [u32; 2] {
+        let lanes = self.wrong_of(ways([port, port]));
+        [(lanes >> 16) as u32 & 31, lanes as u32 & 31]
     }
 
     /// Both ports, unknown bits as 0.
@@ -70,7 +88,9 @@ fn contradicted(reading: &Reading, port: u16) -> u32 {
 #[derive(Clone, Copy)]
 pub(super) struct PortEvidence<'a> {
     evidence: &'a Evidence<'a>,
-    columns: [usize; 2],
+    cells: [FieldCells<'a>; 2],
+    /// Column of the first cell of the source port; the destination's follow its 16.
+    column: usize,
     pub(super) noise: Noise,
     /// What wrong bits of a port cost where every cell is certain and none is in a run, by their
     /// number.
@@ -84,34 +104,38 @@ impl<'a> PortEvidence<'a> {
             // Half of the wrong cells became vacant, not the other bit.
             noise.bit_cost += LN_2;
         }
-        let layout = draft.evidence.cells().layout();
-        let columns = port_fields(transport).map(|f| layout.column_of(f).unwrap_or(0));
-        Self::of(draft.evidence, &draft.rows, columns, noise)
+        Self::of(draft.evidence, &draft.rows, port_fields(transport), noise)
     }
 
     fn of(
         evidence: &'a Evidence<'a>,
         rows: &'a [RowFacts],
-        columns: [usize; 2],
+        fields: [Field; 2],
         noise: Noise,
     ) -> Self {
+        let cells = fields.map(|field| evidence.field(field));
+        let column = evidence.cells().layout().column_of(fields[0]).unwrap_or(0);
         let (prices, runs) = (noise.prices(16), Runs::new(evidence, rows, noise));
-        Self { evidence, columns, noise, prices, runs }
+        Self { evidence, cells, column, noise, prices, runs }
     }
 
     pub(super) fn read(&self, row: usize) -> Ends {
-        let readings = self.columns.map(|c| self.evidence.read_columns(row, c, 16));
-        Ends { row, readings, run_cost: self.runs.cost(row, self.columns[0]) }
+        let readings = self.cells.map(|cells| cells.read(row));
+        let confidence = self.evidence.confidence(row, self.column..self.column + 32);
+        let least =
+            confidence.map_or(u8::MAX, |c| c.iter().fold(u8::MAX, |least, c| least.min(*c)));
+        let run_cost = self.runs.cost(row, self.column);
+        Ends::new(row, readings, run_cost, f32::from(least.max(8)) / 255.0)
     }
 
     /// Nats that one end (0: source) costs as `port`.
     pub(super) fn end_cost(&self, ends: &Ends, end: usize, port: u16) -> f32 {
         if ends.run_cost.is_infinite() {
-            let (column, reading) = (self.columns[end], ends.readings[end]);
+            let reading = ends.readings[end];
             if self.evidence.is_certain() {
                 return self.prices[contradicted(&reading, port) as usize];
             }
-            return self.evidence.cost_of(self.noise, ends.row, column, reading, u32::from(port));
+            return self.cells[end].cost(self.noise, ends.row, reading, u32::from(port));
         }
         let mut wrong = [0, 0];
         wrong[end] = contradicted(&ends.readings[end], port);
@@ -119,24 +143,25 @@ impl<'a> PortEvidence<'a> {
     }
 
     /// Nats that a row costs when it goes from the first port to the second, and back.
+    #[inline]
     pub(super) fn costs(&self, ends: &Ends, ports: [u16; 2]) -> [f32; 2] {
-        let [a, b] = ports;
-        let in_runs = !ends.run_cost.is_infinite();
-        if !in_runs && !self.evidence.is_certain() {
-            let way = |ports: [u16; 2]| {
-                self.end_cost(ends, 0, ports[0]) + self.end_cost(ends, 1, ports[1])
-            };
-            return [way([a, b]), way([b, a])];
-        }
-        let (value, known) = ends.ways();
-        let counts = ones_of_lanes((ways(ports) ^ value) & known);
+        let counts = ends.wrong_of(ways(ports));
         let wrong = |lane: u32| (counts >> (16 * lane)) as u32 & 31;
-        if in_runs {
+        if !ends.run_cost.is_infinite() {
             let way = |source, destination| self.cost_of_wrong(ends, [source, destination]);
             return [way(wrong(3), wrong(2)), way(wrong(1), wrong(0))];
         }
-        let price = |lane| self.prices[wrong(lane) as usize];
-        [price(3) + price(2), price(1) + price(0)]
+        let [a, b] = ports;
+        let price = |lane, end, port| {
+            if self.evidence.is_certain() {
+                self.prices[wrong(lane) as usize]
+            } else if wrong(lane) == 0 {
+                0.0
+            } else {
+                self.end_cost(ends, end, port)
+            }
+        };
+        [price(3, 0, a) + price(2, 1, b), price(1, 0, b) + price(0, 1, a)]
     }
 
     /// Nats of so many wrong bits of each port more than the vacant ones that are wrong anyway.
@@ -157,14 +182,10 @@ impl<'a> PortEvidence<'a> {
         (lone[0] + lone[1]).min(ends.run_cost + first)
     }
 
-    /// Fewest nats of a row that contradicts so many bits of its ports; 0 where cells are more or
-    /// less certain.
+    /// Fewest nats of a row that contradicts so many bits of its ports.
     pub(super) fn least_cost(&self, ends: &Ends, bits: u32) -> f32 {
-        if !self.evidence.is_certain() {
-            return 0.0;
-        }
         if ends.run_cost.is_infinite() {
-            return bits as f32 * self.noise.bit_cost;
+            return bits as f32 * self.noise.bit_cost * ends.least_weight;
         }
         // The cost is concave in how the bits are shared out: least where one end has all it can have.
         let few = bits.min(16);
@@ -172,11 +193,10 @@ impl<'a> PortEvidence<'a> {
         shared.into_iter().map(|wrong| self.cost_of_wrong(ends, wrong)).fold(f32::MAX, f32::min)
     }
 
-    /// Most bits that a row of such a cost may contradict; any number where cells are more or less
-    /// certain, or lie in runs.
+    /// Most bits that a row of such a cost may contradict; any number where they lie in runs.
     pub(super) fn most_bits(&self, ends: &Ends, nats: f32) -> u32 {
-        if self.evidence.is_certain() && ends.run_cost.is_infinite() {
-            (nats / self.noise.bit_cost) as u32
+        if ends.run_cost.is_infinite() {
+            (nats / (self.noise.bit_cost * ends.least_weight)) as u32
         } else {
             u32::BITS
         }
@@ -191,20 +211,20 @@ impl<'a> PortEvidence<'a> {
     /// Log-odds of each bit of one end being 1, the most significant first.
     pub(super) fn log_odds(&self, ends: &Ends, end: usize) -> [f32; 16] {
         let reading = ends.readings[end];
-        let confidence =
-            self.evidence.confidence(ends.row, self.columns[end]..self.columns[end] + 16);
+        let column = self.column + 16 * end;
+        let confidence = self.evidence.confidence(ends.row, column..column + 16);
         let vacant = reading.missing() as f32;
         let in_run = ends.run_cost + (16.0 + vacant) * LN_2 < vacant * self.noise.bit_cost;
         let full = if in_run { LN_2 } else { self.noise.bit_cost };
-        std::array::from_fn(|i| {
-            let bit = |of: u32| (of >> (15 - i)) & 1 == 1;
-            let weight = confidence.map_or(full, |c| full * f32::from(c[i].max(8)) / 255.0);
-            match (bit(reading.known), bit(reading.value)) {
-                (true, true) => weight,
-                (true, false) => -weight,
-                (false, _) => 0.0,
-            }
-        })
+        let signed = |i: usize, weight: f32| {
+            let bit = 0x8000 >> i;
+            let weight = if reading.known & bit == 0 { 0.0 } else { weight };
+            if reading.value & bit == 0 { -weight } else { weight }
+        };
+        match confidence {
+            None => std::array::from_fn(|i| signed(i, full)),
+            Some(c) => std::array::from_fn(|i| signed(i, full * f32::from(c[i].max(8)) / 255.0)),
+        }
     }
 }
 
@@ -214,6 +234,7 @@ pub(super) fn ways([a, b]: [u16; 2]) -> u64 {
 }
 
 /// Ones of each 16 bits of a word.
+#[inline]
 pub(super) fn ones_of_lanes(word: u64) -> u64 {
     let word = word - ((word >> 1) & 0x5555_5555_5555_5555);
     let word = (word & 0x3333_3333_3333_3333) + ((word >> 2) & 0x3333_3333_3333_3333);
@@ -234,8 +255,8 @@ mod tests {
     fn both_ways_cost_what_their_ends_do() {
         let mut random = ChaCha8Rng::seed_from_u64(5);
         let mut cells = TernaryMatrix::vacant(Layout::reference(), 50);
-        let columns = [tcp::SOURCE_PORT, tcp::DESTINATION_PORT]
-            .map(|f| cells.layout().column_of(f).expect("a reference column"));
+        let fields = [tcp::SOURCE_PORT, tcp::DESTINATION_PORT];
+        let columns = fields.map(|f| cells.layout().column_of(f).expect("a reference column"));
         for row in 0..cells.rows() {
             for column in columns.into_iter().flat_map(|c| c..c + 16) {
                 let cell = [Cell::Vacant, Cell::Zero, Cell::One][random.random_range(0..3)];
@@ -245,7 +266,7 @@ mod tests {
         let evidence = Evidence::certain(&cells);
         let lone = Noise::of_rate(0.02);
         for noise in [lone, Noise::CLEAN] {
-            let ports = PortEvidence::of(&evidence, &[], columns, noise);
+            let ports = PortEvidence::of(&evidence, &[], fields, noise);
             for row in 0..cells.rows() {
                 let ends = ports.read(row);
                 let pair: [u16; 2] = [random.random(), random.random()];

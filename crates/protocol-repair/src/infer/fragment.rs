@@ -1,7 +1,7 @@
 //! Which first fragment a later one belongs to.
 
 use crate::draft::{Draft, Transport};
-use crate::infer::settle::settle;
+use crate::infer::settle::write;
 use nprint_codec::{IpVersion, ipv4};
 
 /// How far back, in rows, a first fragment is looked for.
@@ -48,12 +48,14 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             last_of[first] = Some(row);
         }
     }
+    let [more_fragments, reserved] =
+        [ipv4::MORE_FRAGMENTS, ipv4::RESERVED].map(|flag| draft.evidence.field(flag));
     for row in 0..draft.rows.len() {
         let facts = draft.rows[row];
         if facts.stack.version != IpVersion::V4 {
             continue;
         }
-        let reading = draft.evidence.read(row, ipv4::MORE_FRAGMENTS);
+        let reading = more_fragments.read(row);
         let trusted = noise.is_clean() && reading.is_full();
         let more = match (facts.stack.transport, facts.first_fragment) {
             (Transport::Fragment, Some(first)) => last_of[first] != Some(row),
@@ -62,8 +64,12 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             _ => last_of[row].is_some() || (trusted && reading.value == 1),
         };
         draft.rows[row].more_fragments = more;
-        draft.set(row, ipv4::MORE_FRAGMENTS, u32::from(more));
-        draft.set(row, ipv4::RESERVED, 0);
+        if !more_fragments.are(row, u32::from(more)) {
+            draft.set(row, ipv4::MORE_FRAGMENTS, u32::from(more));
+        }
+        if !reserved.are(row, 0) {
+            draft.set(row, ipv4::RESERVED, 0);
+        }
     }
 }
 
@@ -80,10 +86,7 @@ pub(crate) fn dont_fragment(draft: &mut Draft<'_>) {
                     && !facts.more_fragments
             })
             .collect();
-        let values = settle(draft, &whole, ipv4::DONT_FRAGMENT, draft.noise);
-        for (row, value) in whole.into_iter().zip(values) {
-            draft.set(row, ipv4::DONT_FRAGMENT, value);
-        }
+        write(draft, &whole, ipv4::DONT_FRAGMENT);
     }
     let noise = draft.noise;
     // A fragment may be cut again on its way: don't-fragment is then 0 in every real stack.

@@ -48,10 +48,10 @@ pub(super) fn orient(draft: &mut Draft<'_>, flow: usize, members: &[(usize, bool
     if transport == Transport::Tcp {
         // Who opens is the initiator, whatever the port numbers say.
         let mut votes = [0_usize; 2];
+        let [syn, ack] = [tcp::SYN, tcp::ACK].map(|flag| draft.evidence.field(flag));
         for (row, back) in members {
-            let flag = |field| draft.evidence.read(*row, field).value == 1;
-            if flag(tcp::SYN) {
-                votes[usize::from(*back != flag(tcp::ACK))] += 1;
+            if syn.read(*row).value == 1 {
+                votes[usize::from(*back != (ack.read(*row).value == 1))] += 1;
             }
         }
         if votes[0] != votes[1]
@@ -67,11 +67,15 @@ pub(super) fn orient(draft: &mut Draft<'_>, flow: usize, members: &[(usize, bool
     } else {
         members.iter().map(|(_, back)| usize::from(*back != swap)).collect()
     };
+    let cells = fields.map(|field| draft.evidence.field(field));
     for ((row, _), direction) in members.iter().zip(directions) {
-        draft.rows[*row].flow = flow;
-        draft.rows[*row].direction = direction;
-        draft.set(*row, fields[0], u32::from(ports[direction]));
-        draft.set(*row, fields[1], u32::from(ports[1 - direction]));
+        (draft.rows[*row].flow, draft.rows[*row].direction) = (flow, direction);
+        for (end, field) in fields.into_iter().enumerate() {
+            let port = u32::from(ports[end ^ direction]);
+            if !cells[end].are(*row, port) {
+                draft.set(*row, field, port);
+            }
+        }
     }
 }
 

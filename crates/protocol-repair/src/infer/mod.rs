@@ -1,5 +1,6 @@
 //! What the rows say: headers, flows, directions, constants.
 
+mod around;
 mod client_ports;
 pub(crate) mod constants;
 mod conversations;

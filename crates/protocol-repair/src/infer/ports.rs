@@ -10,7 +10,6 @@ use super::servers::{port_fields, server_rank};
 use super::{client_ports, initiator, secede, split};
 use crate::draft::{Draft, Transport};
 use nprint_codec::IpVersion;
-use std::collections::HashMap;
 
 /// Most rounds of giving rows their roles and reading ports.
 const ROUNDS: usize = 3;
@@ -57,13 +56,16 @@ pub(super) fn by_ports(draft: &mut Draft<'_>, version: IpVersion, transport: Tra
 /// Pairs that are fully known, the smaller port first, with the places of their rows; the most
 /// frequent pair first.
 fn exact_pairs(ends: &[Ends]) -> Vec<([u16; 2], Vec<usize>)> {
-    let mut exact: HashMap<[u16; 2], Vec<usize>> = HashMap::new();
-    for (index, ends) in ends.iter().enumerate() {
-        if let Some([s, d]) = ends.full() {
-            exact.entry([s.min(d), s.max(d)]).or_default().push(index);
-        }
-    }
-    let mut pairs: Vec<([u16; 2], Vec<usize>)> = exact.into_iter().collect();
+    let full = |(index, ends): (usize, &Ends)| {
+        let [s, d] = ends.full()?;
+        Some(([s.min(d), s.max(d)], index))
+    };
+    let mut exact: Vec<([u16; 2], usize)> = ends.iter().enumerate().filter_map(full).collect();
+    exact.sort_unstable();
+    let mut pairs: Vec<([u16; 2], Vec<usize>)> = exact
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|same| (same[0].0, same.iter().map(|(_, index)| *index).collect()))
+        .collect();
     pairs.sort_by_key(|(_, rows)| (std::cmp::Reverse(rows.len()), rows[0]));
     pairs
 }

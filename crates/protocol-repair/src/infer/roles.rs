@@ -4,11 +4,12 @@
 //! limit, the class of service, a flow label, typical lengths; sequence numbers and the IP
 //! identification move, but slowly. Where ports leave a row's role open, these decide.
 
+use super::around::Around;
 use super::conversations::Conversations;
 use super::dissolve::{Choice, dissolve};
 use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
-use super::habits::{Habits, WINDOW, returns};
-use super::repeated::{FIELDS, Repeated};
+use super::habits::{Habits, returns};
+use super::repeated::{Repeated, Sayings};
 use crate::draft::Draft;
 use crate::evidence::Reading;
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
@@ -70,45 +71,6 @@ struct Context {
     turns: [f32; 2],
 }
 
-/// Room for what is compared in choosing a row's role.
-#[derive(Default)]
-struct Room {
-    /// Candidates with their cost.
-    costs: Vec<(f32, usize)>,
-    likelihoods: Vec<[f32; FIELDS]>,
-}
-
-/// Conversations of the rows around one.
-struct Around {
-    /// Each with how many rows it has here, the row itself left out.
-    counts: [(usize, usize); 2 * WINDOW + 2],
-    length: usize,
-}
-
-impl Around {
-    fn new(of_row: &[usize], row: usize) -> Self {
-        let mut around = Self { counts: [(0, 0); 2 * WINDOW + 2], length: 0 };
-        let first = row.saturating_sub(WINDOW);
-        let end = (row + WINDOW + 1).min(of_row.len());
-        for (at, role) in of_row[first..end].iter().enumerate() {
-            let conversation = role >> 1;
-            let here = usize::from(first + at != row);
-            let known = around.counts[..around.length].iter_mut().find(|c| c.0 == conversation);
-            if let Some((_, count)) = known {
-                *count += here;
-            } else {
-                around.counts[around.length] = (conversation, here);
-                around.length += 1;
-            }
-        }
-        around
-    }
-
-    fn counts(&self) -> &[(usize, usize)] {
-        &self.counts[..self.length]
-    }
-}
-
 impl<'a> Roles<'a> {
     pub(super) fn new(
         draft: &'a Draft<'a>,
@@ -131,7 +93,10 @@ impl<'a> Roles<'a> {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
         let repeated = Repeated::new(draft.evidence, ends, repeated, evidence.noise);
-        let read = |field| ends.iter().map(|e| draft.evidence.read(e.row, field)).collect();
+        let read = |field| {
+            let cells = draft.evidence.field(field);
+            ends.iter().map(|ends| cells.read(ends.row)).collect()
+        };
         let moving =
             moving.into_iter().map(|f| Moving { bits: f.bits, readings: read(f) }).collect();
         Self { ends, evidence, repeated, moving, of_row }
@@ -158,12 +123,13 @@ impl<'a> Roles<'a> {
             let sample: Vec<(u32, u32)> = rows.iter().step_by(step).map(|row| pair(*row)).collect();
             for row in rows {
                 let (value, known) = pair(*row);
-                let far = |other: &&(u32, u32)| {
+                let near = |other: &&(u32, u32)| {
                     let both = known & other.1;
                     let wrong = ((value ^ other.0) & both).count_ones();
-                    wrong * FAR.1 > both.count_ones() * FAR.0 && both.count_ones() >= 16
+                    wrong * FAR.1 <= both.count_ones() * FAR.0 || both.count_ones() < 16
                 };
-                strange[*row] = 2 * sample.iter().filter(far).count() > sample.len();
+                let enough = sample.len().div_ceil(2);
+                strange[*row] = sample.iter().filter(near).take(enough).count() < enough;
             }
         }
         strange
@@ -218,9 +184,14 @@ impl<'a> Roles<'a> {
             apart,
             turns,
         };
-        let mut room = Room::default();
+        let mut costs = Vec::new();
+        let mut around = Around::new(&self.of_row);
         let choices: Vec<Choice> = (0..self.ends.len())
-            .map(|row| self.choose(row, conversations, &context, &mut room))
+            .map(|_| {
+                let choice = self.choose(&around, conversations, &context, &mut costs);
+                around.next();
+                choice
+            })
             .collect();
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
         let mut roles: Vec<usize> = choices
@@ -236,16 +207,17 @@ impl<'a> Roles<'a> {
         self.of_row = roles;
     }
 
-    /// The most likely role of a row in its conversation and in all others.
+    /// The most likely role of the row that `around` is around in its conversation and in all others. `costs` is room for candidates
+    /// with their cost.
     fn choose(
         &self,
-        row: usize,
+        around: &Around<'_>,
         conversations: &Conversations,
         context: &Context,
-        Room { costs, likelihoods }: &mut Room,
+        costs: &mut Vec<(f32, usize)>,
     ) -> Choice {
+        let row = around.row;
         let (own, ends) = (self.of_row[row], &self.ends[row]);
-        let around = Around::new(&self.of_row, row);
         let prior = |conversation: usize, here: usize| {
             let own = usize::from(conversation == own >> 1);
             if here + own == 0 {
@@ -260,12 +232,12 @@ impl<'a> Roles<'a> {
         let missing = ends.missing();
         let margin = if own_cost == 0.0 && missing == 0 { 0.5 * CLEAR } else { CLEAR };
         // No other role can cost less than the bits in which its ports differ from these.
-        let others = around.counts().iter().filter(|(c, _)| *c != own >> 1);
+        let others = around.counts().filter(|(c, _)| *c != own >> 1);
         let differ = others
-            .map(|(c, _)| distance(own_ports, conversations.all[*c].ports))
+            .map(|(c, _)| distance(own_ports, conversations.all[c].ports))
             .fold(context.apart[own >> 1], u32::min);
         let least = self.evidence.least_cost(ends, differ.saturating_sub(missing));
-        let here = around.counts().iter().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| *n);
+        let here = around.counts().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| n);
         let own_prior = prior(own >> 1, here);
         let choice = |own, other, gain| Choice { own, other, gain, prior: own_prior };
         if least - 2.0 * own_cost - own_prior > margin {
@@ -283,15 +255,11 @@ impl<'a> Roles<'a> {
                 }
             }
         };
-        around.counts().iter().for_each(|(conversation, here)| offer(*conversation, *here));
+        around.counts().for_each(|(conversation, here)| offer(conversation, here));
         let most_bits = self.evidence.most_bits(ends, most - context.least_elsewhere + 1e-2);
-        let (value, known) = ends.ways();
         for (conversation, ways) in &context.large {
-            let wrong = ones_of_lanes((ways ^ value) & known);
-            let wrong = wrong + (wrong >> 16);
-            let fewest = ((wrong >> 32) as u8).min(wrong as u8);
-            if u32::from(fewest) <= most_bits
-                && !around.counts().iter().any(|(near, _)| near == conversation)
+            if better_way(ends.wrong_of(*ways)) <= most_bits
+                && !around.counts().any(|(near, _)| near == *conversation)
             {
                 offer(*conversation, 0);
             }
@@ -305,7 +273,7 @@ impl<'a> Roles<'a> {
                 choice(own, *only, margin)
             };
         }
-        self.repeated.likelihoods(row, ends.row, likelihoods);
+        let sayings = self.repeated.sayings(row, ends.row);
         let worst = least + 2.0 * margin;
         let mut best = [(worst, own); 2];
         let place = |role: usize| usize::from(role >> 1 != own >> 1);
@@ -321,7 +289,7 @@ impl<'a> Roles<'a> {
             if *cost > best.0 + 1e-3 {
                 continue;
             }
-            let cost = cost + self.rest(row, *role, likelihoods, context);
+            let cost = cost + self.rest(row, *role, &sayings, context);
             let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
             if cost < best.0 || (first_of_equals && cost < worst) {
                 *best = (cost, *role);
@@ -332,13 +300,7 @@ impl<'a> Roles<'a> {
     }
 
     /// Nats of everything but the ports.
-    fn rest(
-        &self,
-        row: usize,
-        role: usize,
-        likelihoods: &[[f32; FIELDS]],
-        context: &Context,
-    ) -> f32 {
+    fn rest(&self, row: usize, role: usize, sayings: &Sayings, context: &Context) -> f32 {
         let members = &context.members[role >> 1];
         let at = members.partition_point(|m| (*m as usize) < row);
         let before = members[..at].iter().rev().map(|m| *m as usize);
@@ -349,7 +311,7 @@ impl<'a> Roles<'a> {
         }
         let own = self.of_row[row] == role;
         let others = context.rows[role] - u32::from(own);
-        for nats in self.repeated.nats(likelihoods, row, (role, others, own)) {
+        for nats in self.repeated.nats(sayings, row, (role, others, own)) {
             cost += nats;
         }
         let mut near = [0; 2 * NEIGHBOURS];
@@ -381,10 +343,15 @@ impl<'a> Roles<'a> {
 }
 
 /// Bits in which two pairs of ports differ, the better way round.
-fn distance(a: [u16; 2], b: [u16; 2]) -> u32 {
-    let along = (a[0] ^ b[0]).count_ones() + (a[1] ^ b[1]).count_ones();
-    let back = (a[0] ^ b[1]).count_ones() + (a[1] ^ b[0]).count_ones();
-    along.min(back)
+fn distance([a, b]: [u16; 2], other: [u16; 2]) -> u32 {
+    let pair = u64::from(a) << 16 | u64::from(b);
+    better_way(ones_of_lanes((pair << 32 | pair) ^ ways(other)))
+}
+
+/// The bits of both ports together, the way that has fewer, of those of each lane.
+fn better_way(lanes: u64) -> u32 {
+    let pairs = lanes + (lanes >> 16);
+    u32::from(((pairs >> 32) as u8).min(pairs as u8))
 }
 
 /// The high bits of a field.

@@ -21,11 +21,10 @@ pub(super) fn secede(
     for (row, (ends, role)) in ends.iter().zip(roles.iter()).enumerate() {
         let ports = conversations.all[role >> 1].ports;
         let Some([source, destination]) = ends.full() else { continue };
-        let cost = evidence.costs(ends, ports)[role & 1];
-        if cost > 0.0 {
-            let own = if role & 1 == 0 { [source, destination] } else { [destination, source] };
+        let own = if role & 1 == 0 { [source, destination] } else { [destination, source] };
+        if own != ports {
             let group = groups.entry((role >> 1, own)).or_default();
-            group.0 += cost;
+            group.0 += evidence.costs(ends, ports)[role & 1];
             group.1.push(row);
         }
     }

@@ -10,10 +10,52 @@ use super::ends::Ends;
 use super::roles::Roles;
 
 /// Rows of a conversation below which counts say nothing.
-const FEWEST_ROWS: usize = 12;
+const FEWEST_ROWS: u32 = 12;
+/// Rows that contradict a bit by chance, whatever the others do.
+const LEAST: f64 = 3.0;
 
-/// Rows that know and that contradict each bit of both ports.
-type Counts = [(u32, u32); 32];
+/// What some rows say of each bit of both ports.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    rows: u32,
+    /// Those that do not know the bit, and those that contradict it.
+    unknown: [u32; 32],
+    against: [u32; 32],
+}
+
+impl Counts {
+    fn add(&mut self, known: u32, wrong: u32) {
+        self.rows += 1;
+        ones(!known).for_each(|bit| self.unknown[bit] += 1);
+        ones(wrong).for_each(|bit| self.against[bit] += 1);
+    }
+
+    /// The bit that far more rows contradict than the middle one of all bits.
+    fn odd_bit(&self) -> Option<usize> {
+        if self.against.iter().all(|against| f64::from(*against) <= LEAST) {
+            return None;
+        }
+        let all = |bit: usize| self.rows - self.unknown[bit];
+        let mut shares: [f64; 32] =
+            std::array::from_fn(|bit| f64::from(self.against[bit]) / f64::from(all(bit).max(1)));
+        shares.sort_by(f64::total_cmp);
+        let usual = shares[16];
+        let excess = |bit: usize| {
+            let expected = f64::from(all(bit)) * usual;
+            f64::from(self.against[bit]) - expected - 5.0 * expected.sqrt() - LEAST
+        };
+        (0..32).max_by(|a, b| excess(*a).total_cmp(&excess(*b))).filter(|bit| excess(*bit) > 0.0)
+    }
+}
+
+/// The places of the ones of a word, the least significant first.
+fn ones(mut word: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then_some(word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(bit)
+    })
+}
 
 /// Makes conversations of the rows that contradict such a bit; the roles of all rows then decide
 /// which one each row belongs to.
@@ -21,26 +63,21 @@ pub(super) fn split(conversations: &mut Conversations, ends: &[Ends], roles: &mu
     let number = conversations.all.len();
     let strange = roles.strange(number);
     // Of all rows, and of the strange ones.
-    let mut counts: Vec<[Counts; 2]> = vec![[[(0, 0); 32]; 2]; number];
-    let mut rows = vec![0_usize; number];
+    let mut counts = vec![[Counts::default(); 2]; number];
     for ((ends, role), strange) in ends.iter().zip(&roles.of_row).zip(&strange) {
         let conversation = role >> 1;
-        rows[conversation] += 1;
         let (known, wrong) = contradicted(ends, *role, conversations.all[conversation].ports);
         for counts in &mut counts[conversation][..=usize::from(*strange)] {
-            for (bit, (all, against)) in counts.iter_mut().enumerate() {
-                *all += (known >> bit) & 1;
-                *against += (wrong >> bit) & 1;
-            }
+            counts.add(known, wrong);
         }
     }
     let mut apart: Vec<Option<Apart>> = vec![None; number];
-    for conversation in 0..number {
-        let [all, few] = &counts[conversation];
-        let odd = odd_bit(all).map(|bit| (bit, false));
-        if rows[conversation] >= FEWEST_ROWS
-            && let Some((bit, strange)) = odd.or(odd_bit(few).map(|bit| (bit, true)))
-        {
+    for (conversation, [all, few]) in counts.iter().enumerate() {
+        if all.rows < FEWEST_ROWS {
+            continue;
+        }
+        let odd = all.odd_bit().map(|bit| (bit, false));
+        if let Some((bit, strange)) = odd.or_else(|| few.odd_bit().map(|bit| (bit, true))) {
             let mut ports = conversations.all[conversation].ports;
             ports[usize::from(bit < 16)] ^= 1 << (bit & 15);
             apart[conversation] = Some(Apart { bit, strange, other: conversations.all.len() });
@@ -75,19 +112,4 @@ fn contradicted(ends: &Ends, role: usize, ports: [u16; 2]) -> (u32, u32) {
     let value = word(ends.readings.map(|r| r.value));
     let expected = u32::from(ports[0]) << 16 | u32::from(ports[1]);
     (known, (value ^ expected) & known)
-}
-
-/// The bit that far more rows contradict than the middle one of all bits.
-fn odd_bit(counts: &Counts) -> Option<usize> {
-    let share = |(all, against): (u32, u32)| f64::from(against) / f64::from(all.max(1));
-    let mut shares = counts.map(share);
-    shares.sort_by(f64::total_cmp);
-    let usual = shares[16];
-    let excess = |(all, against): (u32, u32)| {
-        let expected = f64::from(all) * usual;
-        f64::from(against) - expected - 5.0 * expected.sqrt() - 3.0
-    };
-    (0..32)
-        .max_by(|a, b| excess(counts[*a]).total_cmp(&excess(counts[*b])))
-        .filter(|bit| excess(counts[*bit]) > 0.0)
 }

@@ -4,8 +4,8 @@ use super::extension::EXTENSIONS;
 use super::extension::Extensions;
 use super::trust;
 use crate::draft::{Draft, Stack, Transport};
-use crate::evidence::{Evidence, Noise, any};
-use nprint_codec::{Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
+use crate::evidence::{Evidence, FieldCells, Halves, Noise, any};
+use nprint_codec::{Field, Header, IpVersion, icmp, ipv4, ipv6, tcp, udp};
 
 /// Columns of the fixed part of each header and of the two option areas, in the reference layout.
 const REGIONS: [std::ops::Range<usize>; 7] =
@@ -38,61 +38,96 @@ const STACKS: [Stack; 8] = [
 /// Nats for the first appearance of a stack that no row shows clearly.
 const UNSEEN_STACK: f32 = 9.0;
 
-/// What the cells of one row cost under each stack, and under "no packet". Units: cells.
-struct Costs {
-    stacks: [f32; 8],
+/// Most that the fields which name the headers, and how often a stack is seen, may say for one stack and
+/// against another. Units: cells.
+const NAMED: f32 = 4.0 + 1.0 + 8.0 + UNSEEN_STACK;
+
+/// What the presence of one row's cells costs. Units: cells.
+struct Presence {
+    /// Of each IP version.
+    versions: [f32; 2],
+    /// Of each transport, in the order of [`STACKS`].
+    transports: [f32; 4],
+    /// Of no packet.
     vacant: f32,
 }
 
-fn costs(evidence: &Evidence<'_>, row: usize) -> Costs {
-    let regions = if evidence.is_certain() {
-        let halves = evidence.halves(row);
-        REGIONS.map(|columns| {
-            let (all, present) = (columns.len() as u32, halves.ones(columns));
-            (present as f32, (all - present) as f32)
-        })
-    } else {
-        REGIONS.map(|columns| {
-            let (present, vacant) = evidence.presence(row, columns);
-            (present as f32 / 255.0, vacant as f32 / 255.0)
-        })
-    };
-    let (v4, v6) = (regions[region::IPV4], regions[region::IPV6]);
-    let v4_options = regions[region::IPV4_OPTIONS].0 * 0.5;
-    let tcp_options = regions[region::TCP_OPTIONS].0 * 0.5;
-    let transports = [regions[region::TCP], regions[region::UDP], regions[region::ICMP]];
-    let all_transports: f32 = transports.iter().map(|t| t.0).sum();
-    let vacant = v4.0 + v6.0 + v4_options + tcp_options + all_transports;
-    let unit = Noise { bit_cost: 1.0, ..Noise::CLEAN };
-    let cost = |field, value| evidence.cost(unit, row, field, value);
-    let as_v4 = v4.1 + v6.0 + cost(ipv4::VERSION, 4) + cost(ipv4::HEADER_LENGTH, 5).min(1.0);
-    let as_v6 = v6.1 + v4.0 + v4_options + cost(ipv6::VERSION, 6);
-    let protocol = evidence.reader(unit, row, ipv4::PROTOCOL);
-    let next_header = evidence.reader(unit, row, ipv6::NEXT_HEADER);
-    let extension = EXTENSIONS.iter().map(|e| next_header.cost(*e) + 1.0).fold(f32::MAX, f32::min);
-    let stacks = STACKS.map(|stack| {
-        let index = match stack.transport {
-            Transport::Tcp => Some(0),
-            Transport::Udp => Some(1),
-            Transport::Icmp => Some(2),
-            Transport::Fragment | Transport::Other => None,
+impl Presence {
+    fn of(evidence: &Evidence<'_>, row: usize, halves: &Halves) -> Self {
+        let regions = if evidence.is_certain() {
+            REGIONS.map(|columns| {
+                let (all, present) = (columns.len() as u32, halves.ones(columns));
+                (present as f32, (all - present) as f32)
+            })
+        } else {
+            REGIONS.map(|columns| {
+                let (present, vacant) = evidence.weights(row, columns);
+                (present as f32 / 255.0, vacant as f32 / 255.0)
+            })
         };
-        let mut transport = all_transports;
-        if let Some(index) = index {
-            transport += transports[index].1 - transports[index].0;
+        let (v4, v6) = (regions[region::IPV4], regions[region::IPV6]);
+        let v4_options = regions[region::IPV4_OPTIONS].0 * 0.5;
+        let tcp_options = regions[region::TCP_OPTIONS].0 * 0.5;
+        let [tcp, udp, icmp] = [region::TCP, region::UDP, region::ICMP].map(|r| regions[r]);
+        let none = tcp.0 + udp.0 + icmp.0;
+        Self {
+            versions: [v4.1 + v6.0, v6.1 + v4.0 + v4_options],
+            transports: [
+                none + (tcp.1 - tcp.0),
+                none + (udp.1 - udp.0) + tcp_options,
+                none + (icmp.1 - icmp.0) + tcp_options,
+                none + tcp_options,
+            ],
+            vacant: v4.0 + v6.0 + v4_options + tcp_options + none,
         }
-        if stack.transport != Transport::Tcp {
-            transport += tcp_options;
+    }
+
+    /// Whether one stack is so much cheaper than all others that no field that names it matters.
+    fn is_clear(&self) -> bool {
+        let [v4, v6] = self.versions;
+        let mut transports = self.transports;
+        transports.sort_unstable_by(f32::total_cmp);
+        (v4 - v6).abs() > NAMED && transports[1] - transports[0] > NAMED
+    }
+
+    /// Costs of each stack.
+    fn stacks(&self, named: &Named) -> [f32; 8] {
+        std::array::from_fn(|stack| {
+            let (version, transport) = (stack >> 2, stack & 3);
+            let ip = self.versions[version] + named.versions[version];
+            ip + self.transports[transport] + named.transports[version][transport]
+        })
+    }
+}
+
+/// What the fields cost that name the version and the transport. Units: cells.
+#[derive(Default)]
+struct Named {
+    versions: [f32; 2],
+    /// For each version, in the order of [`STACKS`].
+    transports: [[f32; 4]; 2],
+}
+
+impl Named {
+    fn of(evidence: &Evidence<'_>, row: usize) -> Self {
+        let unit = Noise { bit_cost: 1.0, ..Noise::CLEAN };
+        let cost = |field, value| evidence.cost(unit, row, field, value);
+        let header_length = cost(ipv4::HEADER_LENGTH, 5).min(1.0);
+        let protocol = evidence.reader(unit, row, ipv4::PROTOCOL);
+        let next_header = evidence.reader(unit, row, ipv6::NEXT_HEADER);
+        let extensions = EXTENSIONS.iter().map(|e| next_header.cost(*e) + 1.0);
+        let extension = extensions.fold(f32::MAX, f32::min);
+        let of = |stack: usize| STACKS[stack].protocol();
+        Self {
+            versions: [cost(ipv4::VERSION, 4) + header_length, cost(ipv6::VERSION, 6)],
+            transports: [
+                std::array::from_fn(|t| of(t).map_or(0.0, |p| protocol.cost(p))),
+                std::array::from_fn(|t| {
+                    of(4 + t).map_or(0.0, |p| next_header.cost(p).min(extension))
+                }),
+            ],
         }
-        let (ip, protocol) = match (stack.version, stack.protocol()) {
-            (IpVersion::V4, Some(p)) => (as_v4, protocol.cost(p)),
-            (IpVersion::V6, Some(p)) => (as_v6, next_header.cost(p).min(extension)),
-            (IpVersion::V4, None) => (as_v4, 0.0),
-            (IpVersion::V6, None) => (as_v6, 0.0),
-        };
-        ip + transport + protocol
-    });
-    Costs { stacks, vacant }
+    }
 }
 
 /// Number of rows up to the last one that is more likely a packet than padding.
@@ -103,24 +138,34 @@ pub(crate) fn packet_rows(evidence: &Evidence<'_>) -> usize {
             if evidence.cells().row(*row).is_vacant() {
                 return false;
             }
-            let costs = costs(evidence, *row);
-            costs.stacks.iter().any(|c| *c < costs.vacant)
+            let presence = Presence::of(evidence, *row, &evidence.halves(*row));
+            let stacks = presence.stacks(&Named::of(evidence, *row));
+            stacks.iter().any(|c| *c < presence.vacant)
         })
         .map_or(0, |row| row + 1)
+}
+
+/// The place of the cheapest stack, the first one among equals.
+fn cheapest(costs: &[f32; 8], prior: &[f32; 8]) -> usize {
+    let cost = |stack: usize| costs[stack] + prior[stack];
+    (1..8).fold(0, |best, stack| if cost(stack) < cost(best) { stack } else { best })
 }
 
 /// Decides the stack of every row, clears the headers that it lacks and writes the fields that
 /// name it; estimates the noise of the trace on the way.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
-    let rows = draft.evidence.rows();
-    let all: Vec<Costs> = (0..rows).map(|row| costs(draft.evidence, row)).collect();
-    let cheapest = |costs: &Costs, prior: &[f32; 8]| {
-        (0..8)
-            .min_by(|a, b| {
-                (costs.stacks[*a] + prior[*a]).total_cmp(&(costs.stacks[*b] + prior[*b]))
-            })
-            .unwrap_or(0)
-    };
+    let evidence = draft.evidence;
+    let rows = evidence.rows();
+    let halves: Vec<Halves> = (0..rows).map(|row| evidence.halves(row)).collect();
+    let all: Vec<[f32; 8]> = halves
+        .iter()
+        .enumerate()
+        .map(|(row, halves)| {
+            let presence = Presence::of(evidence, row, halves);
+            let clear = presence.is_clear();
+            presence.stacks(&if clear { Named::default() } else { Named::of(evidence, row) })
+        })
+        .collect();
     // Rows are packets of conversations: a stack that the trace shows often is more likely.
     let mut seen = [0_usize; 8];
     for costs in &all {
@@ -133,10 +178,11 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     for (facts, stack) in draft.rows.iter_mut().zip(&stacks) {
         facts.stack = *stack;
     }
-    draft.noise = trust::noise(draft.evidence, &stacks);
-    let extensions = Extensions::new(draft.evidence, &draft.rows, draft.noise);
+    draft.noise = trust::noise(evidence, &halves, &stacks);
+    let extensions = Extensions::new(evidence, &draft.rows, draft.noise);
+    let fields = Fields::of(evidence);
     for row in 0..rows {
-        write(draft, row, &extensions);
+        write(draft, row, &fields, &extensions);
     }
 }
 
@@ -152,23 +198,6 @@ pub(super) fn fixed_regions(stack: Stack) -> [(std::ops::Range<usize>, bool); 5]
     .map(|(region, present)| (REGIONS[region].clone(), present))
 }
 
-/// Cells of the fixed headers whose presence contradicts `stack`, plus wrong version bits.
-pub(super) fn wrong_cells(evidence: &Evidence<'_>, row: usize, stack: Stack) -> u32 {
-    let halves = evidence.halves(row);
-    let mut wrong = 0;
-    for (columns, expected) in fixed_regions(stack) {
-        let all = columns.len() as u32;
-        let here = halves.ones(columns);
-        wrong += if expected { all - here } else { here };
-    }
-    let (field, version) = match stack.version {
-        IpVersion::V4 => (ipv4::VERSION, 4),
-        IpVersion::V6 => (ipv6::VERSION, 6),
-    };
-    let reading = evidence.read(row, field);
-    wrong + reading.wrong(version)
-}
-
 /// Every column of a header in the reference layout, options included.
 fn columns_of(header: Header) -> std::ops::Range<usize> {
     match header {
@@ -181,7 +210,28 @@ fn columns_of(header: Header) -> std::ops::Range<usize> {
     }
 }
 
-fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
+/// A field and its cells.
+type Written<'a> = (Field, FieldCells<'a>);
+
+/// The fields that are written with the headers: for each IP version the version and what names the
+/// transport.
+struct Fields<'a> {
+    versions: [[Written<'a>; 2]; 2],
+    checksums: [Written<'a>; 4],
+}
+
+impl<'a> Fields<'a> {
+    fn of(evidence: &Evidence<'a>) -> Self {
+        let named = |field| (field, evidence.field(field));
+        Self {
+            versions: [[ipv4::VERSION, ipv4::PROTOCOL], [ipv6::VERSION, ipv6::NEXT_HEADER]]
+                .map(|fields| fields.map(named)),
+            checksums: [ipv4::CHECKSUM, tcp::CHECKSUM, udp::CHECKSUM, icmp::CHECKSUM].map(named),
+        }
+    }
+}
+
+fn write(draft: &mut Draft<'_>, row: usize, fields: &Fields<'_>, extensions: &Extensions<'_>) {
     let noise = draft.noise;
     let stack = draft.rows[row].stack;
     let evidence = draft.evidence;
@@ -198,19 +248,27 @@ fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
             cells.clear(header);
         }
     }
+    let mut set = |(field, shown): &Written<'_>, value: u32| {
+        if !shown.are(row, value) {
+            cells.set(*field, value);
+        }
+    };
     // Whole headers: checksums are computed with the bytes, but their cells are there.
-    let checksums = [
-        (ipv4::CHECKSUM, stack.version == IpVersion::V4),
-        (tcp::CHECKSUM, stack.transport == Transport::Tcp),
-        (udp::CHECKSUM, stack.transport == Transport::Udp),
-        (icmp::CHECKSUM, stack.transport == Transport::Icmp),
-    ];
-    for (field, _) in checksums.iter().filter(|(_, there)| *there) {
-        cells.set(*field, evidence.read(row, *field).value);
+    let transport = match stack.transport {
+        Transport::Tcp => Some(1),
+        Transport::Udp => Some(2),
+        Transport::Icmp => Some(3),
+        Transport::Fragment | Transport::Other => None,
+    };
+    let ip = (stack.version == IpVersion::V4).then_some(0);
+    for place in ip.into_iter().chain(transport) {
+        let checksum = &fields.checksums[place];
+        set(checksum, checksum.1.read(row).value);
     }
+    let [version, protocol_field] = &fields.versions[usize::from(stack.version == IpVersion::V6)];
     match stack.version {
         IpVersion::V4 => {
-            cells.set(ipv4::VERSION, 4);
+            set(version, 4);
             let protocol = stack.protocol().unwrap_or_else(|| {
                 let reading = evidence.read(row, ipv4::PROTOCOL);
                 if reading.is_full() && noise.is_clean() {
@@ -218,7 +276,7 @@ fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
                 }
                 nearest(&[17, 6, 1, 50], |p| evidence.cost(noise, row, ipv4::PROTOCOL, p))
             });
-            cells.set(ipv4::PROTOCOL, protocol);
+            set(protocol_field, protocol);
             if stack.transport == Transport::Other {
                 let offset = evidence.read(row, ipv4::FRAGMENT_OFFSET);
                 // A transport without columns of its own, or data without a transport header.
@@ -230,7 +288,7 @@ fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
             }
         }
         IpVersion::V6 => {
-            cells.set(ipv6::VERSION, 6);
+            set(version, 6);
             let cost = |p: u32| evidence.cost(noise, row, ipv6::NEXT_HEADER, p);
             let next = if let Some(own) = stack.protocol() {
                 extensions.next_header(row, stack, own)
@@ -242,7 +300,7 @@ fn write(draft: &mut Draft<'_>, row: usize, extensions: &Extensions<'_>) {
                     other => other,
                 }
             };
-            cells.set(ipv6::NEXT_HEADER, next);
+            set(protocol_field, next);
             if stack.transport == Transport::Other && next == 44 {
                 draft.rows[row].stack.transport = Transport::Fragment;
             }

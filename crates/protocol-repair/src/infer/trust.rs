@@ -4,29 +4,31 @@
 //! wrong, whether they come in runs, and how much likelier wrong the unsure ones are, holds for the
 //! other cells too.
 
-use super::stack::{fixed_regions, wrong_cells};
+use super::stack::fixed_regions;
 use crate::draft::Stack;
-use crate::evidence::{Evidence, Noise};
+use crate::evidence::{Evidence, Halves, Noise};
+use nprint_codec::{IpVersion, ipv4, ipv6};
 
 /// Cells of a row whose truth the header stack gives.
 const KNOWN_CELLS: usize = 448;
 /// Cells that are judged together when runs are looked for.
 const BLOCK: usize = 32;
 /// Wrong cells that make a block part of a run.
-const RUN: u32 = 8;
+const RUN: usize = 8;
 /// Wrong cells without which confidences are not put on a scale.
 const FEWEST_WRONG: u64 = 1000;
 
-/// The noise of a trace with these header stacks.
-pub(crate) fn noise(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
-    let wrong: u64 =
-        stacks.iter().enumerate().map(|(r, s)| u64::from(wrong_cells(evidence, r, *s))).sum();
+/// The noise of a trace with these header stacks; `halves` are its present cells, row by row.
+pub(crate) fn noise(evidence: &Evidence<'_>, halves: &[Halves], stacks: &[Stack]) -> Noise {
+    let kinds = Blocks::of_kinds(halves, stacks);
+    let [vacant, present] = &kinds;
+    let wrong = vacant.wrong() + present.wrong() + wrong_versions(evidence, stacks);
     let rate = wrong as f64 / (stacks.len() * KNOWN_CELLS).max(1) as f64;
     let noise = Noise::of_rate(rate);
     if noise.is_clean() {
         noise
     } else if evidence.is_certain() {
-        with_runs(evidence, stacks, noise)
+        with_runs(&kinds, noise)
     } else if wrong < FEWEST_WRONG {
         noise
     } else {
@@ -34,32 +36,24 @@ pub(crate) fn noise(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
     }
 }
 
-/// Tells runs of wrong cells from lone ones, where there are more runs than lone ones make.
-fn with_runs(evidence: &Evidence<'_>, stacks: &[Stack], noise: Noise) -> Noise {
-    // Of blocks that should be vacant, and of those that should not: half of the latter's wrong cells
-    // are there.
-    let mut kinds = [Blocks::default(); 2];
-    for (row, stack) in stacks.iter().enumerate() {
-        let halves = evidence.halves(row);
-        for (columns, expected) in fixed_regions(*stack) {
-            let kind = &mut kinds[usize::from(expected)];
-            for start in columns.step_by(BLOCK) {
-                let here = halves.ones(start..start + BLOCK);
-                kind.add(if expected { BLOCK as u32 - here } else { here });
-            }
-        }
-    }
-    let chance: f64 = kinds.iter().map(|k| k.all as f64 * tail(k.rate().min(0.5))).sum();
-    let sum = |a: Blocks, b: Blocks| Blocks {
-        all: a.all + b.all,
-        runs: a.runs + b.runs,
-        lone: a.lone + b.lone,
+/// Wrong bits of the IP versions.
+fn wrong_versions(evidence: &Evidence<'_>, stacks: &[Stack]) -> u64 {
+    let [v4, v6] = [ipv4::VERSION, ipv6::VERSION].map(|field| evidence.field(field));
+    let wrong = |(row, stack): (usize, &Stack)| match stack.version {
+        IpVersion::V4 => v4.read(row).wrong(4),
+        IpVersion::V6 => v6.read(row).wrong(6),
     };
-    let blocks = kinds.into_iter().fold(Blocks::default(), sum);
-    if (blocks.runs as f64) < 3.0 * chance + 4.0 {
+    stacks.iter().enumerate().map(|known| u64::from(wrong(known))).sum()
+}
+
+/// Tells runs of wrong cells from lone ones, where there are more runs than lone ones make.
+fn with_runs(kinds: &[Blocks; 2], noise: Noise) -> Noise {
+    let chance: f64 = kinds.iter().map(|k| k.all() as f64 * tail(k.rate().min(0.5))).sum();
+    let blocks = Blocks(std::array::from_fn(|wrong| kinds[0].0[wrong] + kinds[1].0[wrong]));
+    if (blocks.runs() as f64) < 3.0 * chance + 4.0 {
         return noise;
     }
-    let share = blocks.runs as f64 / blocks.all as f64;
+    let share = blocks.runs() as f64 / blocks.all() as f64;
     Noise {
         rate: noise.rate,
         bit_cost: Noise::of_rate(blocks.rate()).bit_cost,
@@ -67,29 +61,44 @@ fn with_runs(evidence: &Evidence<'_>, stacks: &[Stack], noise: Noise) -> Noise {
     }
 }
 
-/// What was counted of blocks of cells.
-#[derive(Clone, Copy, Default)]
-struct Blocks {
-    all: u64,
-    /// Those that are part of a run.
-    runs: u64,
-    /// Wrong cells of the others.
-    lone: u64,
-}
+/// How many blocks of cells have so many wrong ones: 0, 1, 2, …
+struct Blocks([u64; BLOCK + 1]);
 
 impl Blocks {
-    fn add(&mut self, wrong: u32) {
-        self.all += 1;
-        if wrong >= RUN {
-            self.runs += 1;
-        } else {
-            self.lone += u64::from(wrong);
+    /// Blocks that should be vacant, and those that should not: half of the latter's wrong cells are
+    /// there.
+    fn of_kinds(halves: &[Halves], stacks: &[Stack]) -> [Self; 2] {
+        let mut kinds = [Self([0; BLOCK + 1]), Self([0; BLOCK + 1])];
+        for (halves, stack) in halves.iter().zip(stacks) {
+            for (columns, expected) in fixed_regions(*stack) {
+                let blocks = &mut kinds[usize::from(expected)].0;
+                for here in halves.each(columns) {
+                    let here = usize::from(here);
+                    blocks[if expected { BLOCK - here } else { here }] += 1;
+                }
+            }
         }
+        kinds
+    }
+
+    fn all(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Wrong cells.
+    fn wrong(&self) -> u64 {
+        (0..).zip(&self.0).map(|(wrong, blocks)| wrong * blocks).sum()
+    }
+
+    /// Those that are part of a run.
+    fn runs(&self) -> u64 {
+        self.0[RUN..].iter().sum()
     }
 
     /// Share of wrong cells outside runs.
     fn rate(&self) -> f64 {
-        (self.lone as f64 + 0.5) / ((self.all - self.runs) * BLOCK as u64).max(1) as f64
+        let lone: u64 = (0..).zip(&self.0[..RUN]).map(|(wrong, blocks)| wrong * blocks).sum();
+        (lone as f64 + 0.5) / ((self.all() - self.runs()) * BLOCK as u64).max(1) as f64
     }
 }
 
@@ -98,7 +107,7 @@ fn tail(rate: f64) -> f64 {
     let (mut term, mut below) = ((1.0 - rate).powi(BLOCK as i32), 0.0);
     for k in 0..RUN {
         below += term;
-        term *= f64::from(BLOCK as u32 - k) / f64::from(k + 1) * rate / (1.0 - rate);
+        term *= (BLOCK - k) as f64 / (k + 1) as f64 * rate / (1.0 - rate);
     }
     (1.0 - below).max(0.0)
 }
@@ -141,9 +150,14 @@ fn confidence_scale(evidence: &Evidence<'_>, stacks: &[Stack]) -> f32 {
 mod tests {
     use super::*;
     use crate::draft::Transport;
-    use nprint_codec::{Header, IpVersion, Layout, SoftMatrix, TernaryMatrix};
+    use nprint_codec::{Header, Layout, SoftMatrix, TernaryMatrix};
 
     const UDP: Stack = Stack { version: IpVersion::V4, transport: Transport::Udp };
+
+    fn noise_of(evidence: &Evidence<'_>, stacks: &[Stack]) -> Noise {
+        let halves: Vec<Halves> = (0..evidence.rows()).map(|row| evidence.halves(row)).collect();
+        noise(evidence, &halves, stacks)
+    }
 
     fn rows(count: usize) -> TernaryMatrix {
         let mut cells = TernaryMatrix::new(Layout::reference());
@@ -159,7 +173,7 @@ mod tests {
     fn runs_are_told_from_lone_cells() {
         let stacks = vec![UDP; 400];
         let clean = rows(400);
-        assert!(noise(&Evidence::certain(&clean), &stacks).is_clean());
+        assert!(noise_of(&Evidence::certain(&clean), &stacks).is_clean());
         let mut lone = clean.clone();
         let mut runs = clean.clone();
         for row in 0..400 {
@@ -169,8 +183,10 @@ mod tests {
                 (0..16).for_each(|c| runs.row_mut(row).set_cell(512 + c, nprint_codec::Cell::One));
             }
         }
-        let (lone, runs) =
-            (noise(&Evidence::certain(&lone), &stacks), noise(&Evidence::certain(&runs), &stacks));
+        let (lone, runs) = (
+            noise_of(&Evidence::certain(&lone), &stacks),
+            noise_of(&Evidence::certain(&runs), &stacks),
+        );
         assert!((lone.rate - runs.rate).abs() < 1e-9);
         assert!(lone.burst_cost.is_infinite());
         // 25 of 400 × 14 blocks; no lone cell is wrong.
@@ -196,7 +212,7 @@ mod tests {
             }
         }
         let soft = SoftMatrix::new(cells, confidence).expect("one confidence a cell");
-        let found = noise(&Evidence::new(&soft), &stacks);
+        let found = noise_of(&Evidence::new(&soft), &stacks);
         assert!((found.bit_cost - 10.0).abs() < 0.1, "{}", found.bit_cost);
     }
 }
