@@ -118,7 +118,7 @@ impl Lengths for Open<'_> {
         self.told(segment, payload) + nats + short
     }
 
-    fn likely(&self, segment: &Segment) -> Vec<u32> {
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) {
         let mut best = [(f32::MAX, 0); LIKELY];
         for Frequent { payload, nats: [nats, _] } in &self.frequent {
             let worst = best[LIKELY - 1].0;
@@ -132,13 +132,11 @@ impl Lengths for Open<'_> {
                 best[at] = (price, *payload);
             }
         }
-        let mut likely = Vec::with_capacity(LIKELY + 2);
-        likely.push(segment.payload);
-        likely.extend(best.iter().filter(|(price, _)| *price < f32::MAX).map(|(_, p)| *p));
+        let priced = |payload: u32| (payload, self.cost(segment, payload));
+        likely.push(priced(segment.payload));
+        likely.extend(best.iter().filter(|(price, _)| *price < f32::MAX).map(|(_, p)| priced(*p)));
         let own = segment.length.value.checked_sub(segment.empty);
-        if let Some(own) = own.filter(|own| *own <= segment.most && !likely.contains(own)) {
-            likely.push(own);
-        }
-        likely
+        let own = own.filter(|own| *own <= segment.most && likely.iter().all(|(l, _)| l != own));
+        likely.extend(own.map(priced));
     }
 }

@@ -1,6 +1,6 @@
 //! Where the streams of a connection may begin.
 
-use super::segment::{SILENT, Segment, filled};
+use super::segment::{SILENT, Segment, filled, silent_at_most};
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
 use nprint_codec::tcp;
@@ -75,7 +75,7 @@ pub(crate) fn starts(
 
 fn of_votes(draft: &Draft<'_>, votes: &[Vote], drawn: u32, noise: Noise, trusted: bool) -> Starts {
     let certain = draft.evidence.is_certain();
-    let prices = noise.prices(32).map(|price| price.min(SILENT));
+    let prices = silent_at_most(noise);
     let cost = |base: u32, heard: usize| -> f32 {
         let of = |v: &Vote| {
             let value = base.wrapping_add(v.offset);

@@ -1,6 +1,6 @@
 //! How long a segment may be, and what later numbers say of it.
 
-use super::segment::{Numbers, Segment, filled};
+use super::segment::{Number, Numbers, Segment, filled};
 use crate::evidence::Reading;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -27,8 +27,8 @@ pub(crate) trait Lengths {
 
     /// Nats of its having `payload` bytes.
     fn cost(&self, segment: &Segment, payload: u32) -> f32;
-    /// Its likeliest lengths by themselves.
-    fn likely(&self, segment: &Segment) -> Vec<u32>;
+    /// Its likeliest lengths by themselves, each with its cost.
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>);
 }
 
 /// Lengths that are decided.
@@ -41,45 +41,35 @@ impl Lengths for Fixed {
         if payload == segment.payload { 0.0 } else { f32::MAX }
     }
 
-    fn likely(&self, segment: &Segment) -> Vec<u32> {
-        vec![segment.payload]
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) {
+        likely.push((segment.payload, 0.0));
     }
 }
 
 /// A later number that says where a segment ends.
 #[derive(Clone, Copy)]
-pub(super) struct End<'a> {
-    segment: &'a Segment,
-    /// Whether it is what the other side acknowledges.
-    is_answer: bool,
+pub(super) struct End {
+    number: Number,
     /// Numbers between the end and it.
     skipped: u32,
 }
 
-impl End<'_> {
-    fn reading(self) -> Reading {
-        if self.is_answer { self.segment.ack_number } else { self.segment.seq }
-    }
-
+impl End {
     /// The end, if it lies near `number`.
     pub(super) fn near(self, number: u32) -> u32 {
-        filled(self.reading(), number.wrapping_add(self.skipped)).wrapping_sub(self.skipped)
+        filled(self.number.reading, number.wrapping_add(self.skipped)).wrapping_sub(self.skipped)
     }
 
     /// Whether the number is that of a segment's ending at `end`: 32 bits do not agree by chance.
     fn says(self, end: u32) -> bool {
-        says(self.reading(), end.wrapping_add(self.skipped))
+        says(self.number.reading, end.wrapping_add(self.skipped))
     }
 
     /// Nats that the number speaks against a segment's ending at `end`. One with many wrong bits is
     /// another number.
-    fn cost(self, numbers: Numbers<'_>, end: u32) -> f32 {
-        let number = end.wrapping_add(self.skipped);
-        let cost = if self.is_answer {
-            numbers.ack(self.segment, number)
-        } else {
-            numbers.seq(self.segment, number)
-        };
+    #[inline]
+    fn cost(self, numbers: &Numbers<'_>, end: u32) -> f32 {
+        let cost = numbers.cost(self.number, end.wrapping_add(self.skipped));
         cost.min(UNRELATED * numbers.bit_cost())
     }
 }
@@ -89,96 +79,92 @@ fn says(reading: Reading, number: u32) -> bool {
     reading.wrong(number) == 0 && reading.missing() <= MISSING
 }
 
-/// Where later numbers say that a segment ends: those of the next segments of its side, if what lies
-/// between is as long as settled, and the other side's next acknowledgements. Also how many are of its side.
-fn told_ends(segments: &[Segment], index: usize) -> (Vec<End<'_>>, usize) {
-    let side = segments[index].side;
-    let later = &segments[index + 1..];
-    let mut skipped = 0_u32;
-    let mut out = Vec::with_capacity(NEXT + ANSWERS);
-    for segment in later.iter().take(8 * NEXT).filter(|s| s.side == side).take(NEXT) {
-        out.push(End { segment, is_answer: false, skipped });
-        skipped = skipped.wrapping_add(segment.payload + segment.control());
-    }
-    let own = out.len();
-    let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
-    let answers = answers.take(ANSWERS);
-    out.extend(answers.map(|segment| End { segment, is_answer: true, skipped: 0 }));
-    (out, own)
-}
-
 /// Lengths that a segment may have.
 pub(super) struct Candidates<'a, L> {
-    segment: &'a Segment,
+    numbers: &'a Numbers<'a>,
+    segments: &'a [Segment],
     lengths: &'a L,
+    /// Which segment it is.
+    index: usize,
     /// The likeliest by themselves, each with its cost.
     likely: Vec<(u32, f32)>,
-    /// Those that one wrong bit of its length field makes what it reads.
-    turned: Vec<(u32, f32)>,
     /// Where later numbers say that it ends: those of its own side, then answers.
-    ends: Vec<End<'a>>,
+    ends: Vec<End>,
     own: usize,
-    numbers: Numbers<'a>,
     /// Whether later numbers leave no doubt of its length.
     pub(super) sure: bool,
-    /// Numbers that it may begin at, each with the lengths that these ends then make.
+    /// What these ends make of its lengths.
     told: RefCell<Told>,
 }
 
-/// For each number so far, where its lengths with their costs stand.
+/// The lengths of a segment by the numbers that it may begin at.
 #[derive(Default)]
 struct Told {
+    /// Those that one wrong bit of its length field makes what it reads.
+    turned: Vec<(u32, f32)>,
+    /// For each number so far, where its lengths with their costs stand.
     numbers: Vec<(u32, Range<usize>)>,
     lengths: Vec<(u32, f32)>,
 }
 
 impl<'a, L: Lengths> Candidates<'a, L> {
-    /// Of the segment at `index`.
-    pub(super) fn of(
-        numbers: Numbers<'a>,
-        segments: &'a [Segment],
-        index: usize,
-        lengths: &'a L,
-    ) -> Self {
-        let segment = &segments[index];
-        let priced = |length: u32| (length, lengths.cost(segment, length));
-        let likely: Vec<(u32, f32)> = lengths.likely(segment).into_iter().map(priced).collect();
-        let mut turned = Vec::new();
-        if !L::DECIDED {
-            let own = segment.length.value & low_bits(segment.most + segment.empty);
-            turned = (0..32 - (segment.most + segment.empty).leading_zeros())
-                .map(|bit| own ^ (1 << bit))
-                .chain([own])
-                .filter_map(|total| total.checked_sub(segment.empty))
-                .filter(|l| *l <= segment.most && likely.iter().all(|(known, _)| known != l))
-                .map(priced)
-                .collect();
-        }
-        let (ends, own) = told_ends(segments, index);
+    pub(super) fn new(numbers: &'a Numbers<'a>, segments: &'a [Segment], lengths: &'a L) -> Self {
         Self {
-            segment,
-            lengths,
-            likely,
-            turned,
-            ends,
-            own,
             numbers,
+            segments,
+            lengths,
+            index: 0,
+            likely: Vec::new(),
+            ends: Vec::new(),
+            own: 0,
             sure: false,
             told: RefCell::default(),
         }
     }
 
+    /// Goes on to the segment at `index`.
+    pub(super) fn turn_to(&mut self, index: usize) {
+        self.index = index;
+        self.sure = false;
+        let segment = &self.segments[index];
+        self.likely.clear();
+        self.lengths.likely(segment, &mut self.likely);
+        self.tell_ends();
+        self.told.get_mut().numbers.clear();
+    }
+
+    /// Where later numbers say that the segment ends: those of the next segments of its side, if what lies
+    /// between is as long as settled, and the other side's next acknowledgements.
+    fn tell_ends(&mut self) {
+        let side = self.segment().side;
+        let later = &self.segments[self.index + 1..];
+        self.ends.clear();
+        let mut skipped = 0_u32;
+        for segment in later.iter().take(8 * NEXT).filter(|s| s.side == side).take(NEXT) {
+            self.ends.push(End { number: self.numbers.seq(segment), skipped });
+            skipped = skipped.wrapping_add(segment.payload + segment.control());
+        }
+        self.own = self.ends.len();
+        let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
+        let answers = answers.take(ANSWERS).map(|segment| self.numbers.ack(segment));
+        self.ends.extend(answers.map(|number| End { number, skipped: 0 }));
+    }
+
+    fn segment(&self) -> &'a Segment {
+        &self.segments[self.index]
+    }
+
     /// The number of the next segment of its side.
-    pub(super) fn next(&self) -> Option<End<'a>> {
+    pub(super) fn next(&self) -> Option<End> {
         self.ends[..self.own].first().copied()
     }
 
     /// Whether two numbers or more agree without a wrong bit that the segment begins at `seq` and has
     /// the length that it has by itself.
     pub(super) fn confirmed(&self, seq: u32) -> bool {
-        let end = seq.wrapping_add(self.segment.payload + self.segment.control());
+        let end = seq.wrapping_add(self.segment().payload + self.segment().control());
         let ends = self.ends.iter().filter(|told| told.says(end)).take(2).count();
-        ends > 0 && ends + usize::from(says(self.segment.seq, seq)) > 1
+        ends > 0 && ends + usize::from(says(self.segment().seq, seq)) > 1
     }
 
     /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
@@ -189,23 +175,39 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         }
         // Many states stand at the same number.
         let mut told = self.told.borrow_mut();
-        let Told { numbers, lengths } = &mut *told;
+        let Told { turned, numbers, lengths } = &mut *told;
+        if numbers.is_empty() {
+            self.turn(turned);
+            lengths.clear();
+        }
         let known = numbers.iter().find(|(number, _)| *number == seq);
         let range = if let Some((_, range)) = known {
             range.clone()
         } else {
             let start = lengths.len();
-            lengths.extend(self.tell(seq));
+            lengths.extend(self.tell(seq, turned));
             numbers.push((seq, start..lengths.len()));
             start..lengths.len()
         };
         lengths[range].iter().for_each(|(payload, cost)| offer(*payload, *cost));
     }
 
+    /// The lengths that one wrong bit of the segment's length field makes what it reads.
+    fn turn(&self, turned: &mut Vec<(u32, f32)>) {
+        let segment = self.segment();
+        let most = segment.most + segment.empty;
+        let own = segment.length.value & low_bits(most);
+        let totals = (0..32 - most.leading_zeros()).map(|bit| own ^ (1 << bit)).chain([own]);
+        let lengths = totals.filter_map(|total| total.checked_sub(segment.empty));
+        let other = |l: &u32| *l <= segment.most && self.likely.iter().all(|(known, _)| known != l);
+        turned.clear();
+        turned.extend(lengths.filter(other).map(|l| (l, self.lengths.cost(segment, l))));
+    }
+
     /// The lengths that later numbers speak for if the segment begins at `seq`, each with its cost: of
     /// those that they make and those one wrong bit away from its own, the likeliest.
-    fn tell(&self, seq: u32) -> impl Iterator<Item = (u32, f32)> {
-        let first = seq.wrapping_add(self.segment.control());
+    fn tell(&self, seq: u32, turned: &[(u32, f32)]) -> impl Iterator<Item = (u32, f32)> {
+        let first = seq.wrapping_add(self.segment().control());
         let mut best = [(f32::MAX, (0, 0.0)); TRIED];
         let mut consider = |(payload, cost): (u32, f32)| {
             if cost >= best[TRIED - 1].0 || best.iter().any(|b| b.0 < f32::MAX && b.1.0 == payload)
@@ -219,19 +221,19 @@ impl<'a, L: Lengths> Candidates<'a, L> {
                 best[at] = (price, (payload, cost));
             }
         };
-        let low = low_bits(self.segment.most);
+        let low = low_bits(self.segment().most);
         let few = FEW * self.numbers.bit_cost();
         for end in &self.ends {
             // High bits that are wrong would make no packet's length.
             let payload = end.near(first).wrapping_sub(first) & low;
-            if payload <= self.segment.most
+            if payload <= self.segment().most
                 && end.cost(self.numbers, first.wrapping_add(payload)) <= few
                 && self.likely.iter().all(|(l, _)| *l != payload)
             {
-                consider((payload, self.lengths.cost(self.segment, payload)));
+                consider((payload, self.lengths.cost(self.segment(), payload)));
             }
         }
-        self.turned.iter().copied().for_each(consider);
+        turned.iter().copied().for_each(consider);
         best.into_iter().filter(|b| b.0 < f32::MAX).map(|b| b.1)
     }
 

@@ -94,12 +94,21 @@ pub(crate) fn segments(
     out
 }
 
+/// A sequence or acknowledgement number of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number {
+    pub(super) reading: Reading,
+    row: usize,
+    column: usize,
+}
+
 /// What the evidence says to sequence and acknowledgement numbers.
-#[derive(Clone, Copy)]
 pub(super) struct Numbers<'a> {
     evidence: &'a Evidence<'a>,
     /// `None` where it says nothing.
     noise: Option<Noise>,
+    /// Nats of so many wrong bits, where every cell is certain.
+    prices: [f32; 33],
     /// First columns of both numbers.
     columns: [usize; 2],
 }
@@ -108,7 +117,8 @@ impl<'a> Numbers<'a> {
     pub(super) fn new(draft: &Draft<'a>, noise: Option<Noise>) -> Self {
         let column = |field| draft.evidence.cells().layout().column_of(field).unwrap_or(0);
         let columns = [tcp::SEQ, tcp::ACK_NUMBER].map(column);
-        Self { evidence: draft.evidence, noise, columns }
+        let prices = noise.map_or([0.0; 33], silent_at_most);
+        Self { evidence: draft.evidence, noise, prices, columns }
     }
 
     /// Whether the numbers of the evidence say anything.
@@ -126,21 +136,32 @@ impl<'a> Numbers<'a> {
         self.noise.map_or(0.0, |noise| noise.bit_cost)
     }
 
-    /// Nats of the segment's sequence number being `value`.
+    /// The segment's sequence number.
     #[inline]
-    pub(super) fn seq(&self, segment: &Segment, value: u32) -> f32 {
-        self.cost(segment.row, self.columns[0], segment.seq, value)
+    pub(super) fn seq(&self, segment: &Segment) -> Number {
+        Number { reading: segment.seq, row: segment.row, column: self.columns[0] }
     }
 
-    /// Nats of its acknowledgement number being `value`.
+    /// Its acknowledgement number.
     #[inline]
-    pub(super) fn ack(&self, segment: &Segment, value: u32) -> f32 {
-        self.cost(segment.row, self.columns[1], segment.ack_number, value)
+    pub(super) fn ack(&self, segment: &Segment) -> Number {
+        Number { reading: segment.ack_number, row: segment.row, column: self.columns[1] }
     }
 
+    /// Nats of a number's being `value`.
     #[inline]
-    fn cost(&self, row: usize, column: usize, reading: Reading, value: u32) -> f32 {
-        let of = |noise| self.evidence.cost_of(noise, row, column, reading, value).min(SILENT);
-        self.noise.map_or(0.0, of)
+    pub(super) fn cost(&self, number: Number, value: u32) -> f32 {
+        let Number { reading, row, column } = number;
+        match self.noise {
+            Some(noise) if !self.evidence.is_certain() => {
+                self.evidence.cost_of(noise, row, column, reading, value).min(SILENT)
+            }
+            _ => self.prices[reading.wrong(value) as usize],
+        }
     }
+}
+
+/// Nats of so many wrong bits of a number: at most as many as of one that says nothing.
+pub(super) fn silent_at_most(noise: Noise) -> [f32; 33] {
+    noise.prices(32).map(|price| price.min(SILENT))
 }

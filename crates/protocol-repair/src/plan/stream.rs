@@ -128,6 +128,7 @@ impl<L: Lengths> Search<'_, L> {
 
     /// Takes the search past some segments.
     fn steps(&self, beam: &mut Placing, block: Range<usize>) {
+        let mut candidates = Candidates::new(&self.numbers, self.segments, self.lengths);
         for index in block {
             let segment = &self.segments[index];
             if segment.side != self.side {
@@ -138,8 +139,7 @@ impl<L: Lengths> Search<'_, L> {
                 let tried = self.exact_lengths(segment);
                 beam.step(|state, offers| self.follow(segment, &tried, state, offers));
             } else {
-                let mut candidates =
-                    Candidates::of(self.numbers, self.segments, index, self.lengths);
+                candidates.turn_to(index);
                 // Two numbers of 32 bits do not agree by chance: nothing else is worth following far.
                 candidates.sure = beam.best().is_some_and(|best| candidates.confirmed(best.head));
                 beam.step_within(if candidates.sure { SURE } else { f32::MAX }, |state, offers| {
@@ -151,7 +151,8 @@ impl<L: Lengths> Search<'_, L> {
 
     /// Offers the likeliest of what a segment of the other side may acknowledge.
     fn answer(&self, segment: &Segment, state: &State, offers: &mut Choices<'_>) {
-        let cost = |value| self.numbers.ack(segment, value);
+        let number = self.numbers.ack(segment);
+        let cost = |value| self.numbers.cost(number, value);
         let whole = state.whole();
         let lagging = usize::from(state.lagging);
         let all = if state.acked == whole { 0.0 } else { ALL[lagging] };
@@ -210,7 +211,7 @@ impl<L: Lengths> Search<'_, L> {
             let space = payload + segment.control();
             let after = if segment.rst { after } else { after.after(seq, space) };
             let placed = Placed { seq, payload, head: after.head };
-            let cost = price + self.numbers.seq(segment, seq);
+            let cost = price + self.numbers.cost(self.numbers.seq(segment), seq);
             offers.add(cost, after.key(), || after, Some(placed));
         }
     }
@@ -256,7 +257,7 @@ impl<L: Lengths> Search<'_, L> {
             // Nothing was sent before the connection was opened.
             return;
         }
-        let told = self.numbers.seq(segment, seq);
+        let told = self.numbers.cost(self.numbers.seq(segment), seq);
         // Most places cost too much whatever the length is.
         let least = told + if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
         if !offers.within(least) {
@@ -273,11 +274,17 @@ impl<L: Lengths> Search<'_, L> {
             if !offers.within(price) {
                 return;
             }
-            let after = state.clone();
             let space = payload + segment.control();
+            let end = seq.wrapping_add(space);
+            let goes_on = !segment.rst && distance(state.head, end) > 0;
+            let head = if goes_on { end } else { state.head };
+            let foreseen = candidates.foreseen(head);
+            if !offers.within(price + foreseen) {
+                return;
+            }
+            let after = state.clone();
             let after = if segment.rst { after } else { after.after(seq, space) };
-            let placed = Placed { seq, payload, head: after.head };
-            let foreseen = candidates.foreseen(after.head);
+            let placed = Placed { seq, payload, head };
             offers.add_foreseen(price, foreseen, after.key(), || after, Some(placed));
         });
     }
@@ -287,7 +294,9 @@ impl<L: Lengths> Search<'_, L> {
     fn is_astray(&self, beam: &Placing, mark: &Mark<State>, block: Range<usize>) -> bool {
         let Some(noise) = self.numbers.noise() else { return false };
         let own = self.segments[block].iter().filter(|s| s.side == self.side);
-        let cost = |(segment, placed): (&Segment, Placed)| self.numbers.seq(segment, placed.seq);
+        let cost = |(segment, placed): (&Segment, Placed)| {
+            self.numbers.cost(self.numbers.seq(segment), placed.seq)
+        };
         let costs: Vec<f32> = own.zip(beam.since(mark).into_iter().flatten()).map(cost).collect();
         let bits = 32.0 * noise.rate as f32;
         let ruined = (-noise.burst_cost).exp();
