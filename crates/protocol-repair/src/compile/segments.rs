@@ -118,7 +118,7 @@ impl Lengths for Open<'_> {
         self.told(segment, payload) + nats + short
     }
 
-    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) {
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32 {
         let mut best = [(f32::MAX, 0); LIKELY];
         for Frequent { payload, nats: [nats, _] } in &self.frequent {
             let worst = best[LIKELY - 1].0;
@@ -138,5 +138,6 @@ impl Lengths for Open<'_> {
         let own = segment.length.value.checked_sub(segment.empty);
         let own = own.filter(|own| *own <= segment.most && likely.iter().all(|(l, _)| l != own));
         likely.extend(own.map(priced));
+        best[LIKELY - 1].0.min(self.unseen)
     }
 }

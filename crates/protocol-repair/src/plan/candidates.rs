@@ -27,8 +27,8 @@ pub(crate) trait Lengths {
 
     /// Nats of its having `payload` bytes.
     fn cost(&self, segment: &Segment, payload: u32) -> f32;
-    /// Its likeliest lengths by themselves, each with its cost.
-    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>);
+    /// Adds its likeliest lengths by themselves, each with its cost; the least that any other costs.
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32;
 }
 
 /// Lengths that are decided.
@@ -41,8 +41,9 @@ impl Lengths for Fixed {
         if payload == segment.payload { 0.0 } else { f32::MAX }
     }
 
-    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) {
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32 {
         likely.push((segment.payload, 0.0));
+        f32::MAX
     }
 }
 
@@ -88,6 +89,8 @@ pub(super) struct Candidates<'a, L> {
     index: usize,
     /// The likeliest by themselves, each with its cost.
     likely: Vec<(u32, f32)>,
+    /// The least that any other costs.
+    unlikely: f32,
     /// Where later numbers say that it ends: those of its own side, then answers.
     ends: Vec<End>,
     own: usize,
@@ -115,6 +118,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             lengths,
             index: 0,
             likely: Vec::new(),
+            unlikely: 0.0,
             ends: Vec::new(),
             own: 0,
             sure: false,
@@ -128,7 +132,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         self.sure = false;
         let segment = &self.segments[index];
         self.likely.clear();
-        self.lengths.likely(segment, &mut self.likely);
+        self.unlikely = self.lengths.likely(segment, &mut self.likely);
         self.tell_ends();
         self.told.get_mut().numbers.clear();
     }
@@ -167,9 +171,19 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         ends > 0 && ends + usize::from(says(self.segment().seq, seq)) > 1
     }
 
-    /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
-    pub(super) fn offer(&self, seq: u32, mut offer: impl FnMut(u32, f32)) {
-        self.likely.iter().for_each(|(payload, cost)| offer(*payload, *cost));
+    /// The likeliest lengths of the segment by themselves, each with its cost.
+    pub(super) fn likely(&self) -> &[(u32, f32)] {
+        &self.likely
+    }
+
+    /// The least that any other length costs.
+    pub(super) fn unlikely(&self) -> f32 {
+        self.unlikely
+    }
+
+    /// Offers the other lengths, each with its cost, that later numbers speak for if the segment begins
+    /// at `seq`.
+    pub(super) fn told(&self, seq: u32, offer: impl FnMut(&(u32, f32))) {
         if L::DECIDED || self.sure {
             return;
         }
@@ -189,7 +203,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             numbers.push((seq, start..lengths.len()));
             start..lengths.len()
         };
-        lengths[range].iter().for_each(|(payload, cost)| offer(*payload, *cost));
+        lengths[range].iter().for_each(offer);
     }
 
     /// The lengths that one wrong bit of the segment's length field makes what it reads.

@@ -264,7 +264,7 @@ impl<L: Lengths> Search<'_, L> {
             return;
         }
         let ahead = distance(state.head, seq) > 0;
-        candidates.offer(seq, |payload, price| {
+        let offer = |offers: &mut Choices<'_>, &(payload, price): &(u32, f32)| {
             let end = seq.wrapping_add(payload);
             let beyond = ahead && distance(state.acked, end) > self.reach as i32;
             if beyond || !offers.within(least + price) {
@@ -286,7 +286,11 @@ impl<L: Lengths> Search<'_, L> {
             let after = if segment.rst { after } else { after.after(seq, space) };
             let placed = Placed { seq, payload, head };
             offers.add_foreseen(price, foreseen, after.key(), || after, Some(placed));
-        });
+        };
+        candidates.likely().iter().for_each(|length| offer(offers, length));
+        if offers.within(least + candidates.unlikely()) {
+            candidates.told(seq, |length| offer(offers, length));
+        }
     }
 
     /// Whether the cheapest stream contradicts the numbers of a block, which began at `mark`, somewhere by
