@@ -15,8 +15,6 @@ const TRIED: usize = 3;
 const FORESEEN: [f32; 2] = [14.0, 10.0];
 /// Wrong bits of a number that still says where a segment ends.
 const FEW: f32 = 3.0;
-/// Wrong bits of a number from which on it is another one.
-const UNRELATED: f32 = 6.0;
 /// Cells of a number that confirms something and may yet say nothing.
 const MISSING: u32 = 4;
 
@@ -65,13 +63,72 @@ impl End {
     fn says(self, end: u32) -> bool {
         says(self.number.reading, end.wrapping_add(self.skipped))
     }
+}
 
-    /// Nats that the number speaks against a segment's ending at `end`. One with many wrong bits is
-    /// another number.
+/// Later numbers that say where a segment ends: that of the next segment of its side, answers, and
+/// the numbers of the segments that follow on its side.
+///
+/// # Layout
+/// Side by side, so that a compiler compares an end with all of them at once. One that is missing has no
+/// known bits: it costs nothing.
+#[derive(Default)]
+struct Ends {
+    ends: [Option<End>; LATER],
+    value: [u32; LATER],
+    known: [u32; LATER],
+    skipped: [u32; LATER],
+    answers: usize,
+}
+
+/// Those that say it first: the next number and the answers.
+const SOON: usize = 1 + ANSWERS;
+const LATER: usize = NEXT + ANSWERS;
+
+impl Ends {
+    /// Those of the segment at `index`: of the next segments of its side, if what lies between is as long
+    /// as settled, and the other side's next acknowledgements.
+    fn of(numbers: &Numbers<'_>, segments: &[Segment], index: usize) -> Self {
+        let side = segments[index].side;
+        let later = &segments[index + 1..];
+        let mut out = Self::default();
+        let mut skipped = 0_u32;
+        let own = later.iter().take(8 * NEXT).filter(|s| s.side == side);
+        for (segment, place) in own.zip(std::iter::once(0).chain(SOON..LATER)) {
+            out.put(place, End { number: numbers.seq(segment), skipped });
+            skipped = skipped.wrapping_add(segment.payload + segment.control());
+        }
+        let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
+        for (segment, place) in answers.zip(1..SOON) {
+            out.put(place, End { number: numbers.ack(segment), skipped: 0 });
+            out.answers = place;
+        }
+        out
+    }
+
+    fn put(&mut self, place: usize, end: End) {
+        self.ends[place] = Some(end);
+        let reading = end.number.reading;
+        (self.value[place], self.known[place]) = (reading.value, reading.known);
+        self.skipped[place] = end.skipped;
+    }
+
+    /// In the order in which they come: those of its own side, then answers.
+    fn iter(&self) -> impl Iterator<Item = &End> {
+        let (soon, behind) = self.ends.split_at(SOON);
+        soon[..1].iter().chain(behind).chain(&soon[1..]).flatten()
+    }
+
+    /// Nats that the first `N` speak against a segment's ending at `end`. A number with many wrong bits is
+    /// another one.
     #[inline]
-    fn cost(self, numbers: &Numbers<'_>, end: u32) -> f32 {
-        let cost = numbers.cost(self.number, end.wrapping_add(self.skipped));
-        cost.min(UNRELATED * numbers.bit_cost())
+    fn costs<const N: usize>(&self, numbers: &Numbers<'_>, end: u32) -> [f32; N] {
+        let wrong: [u32; N] = std::array::from_fn(|place| {
+            (self.value[place] ^ end.wrapping_add(self.skipped[place])) & self.known[place]
+        });
+        numbers.related(wrong, |place| {
+            let told = self.ends[place]?;
+            Some((told.number, end.wrapping_add(told.skipped)))
+        })
     }
 }
 
@@ -91,9 +148,8 @@ pub(super) struct Candidates<'a, L> {
     likely: Vec<(u32, f32)>,
     /// The least that any other costs.
     unlikely: f32,
-    /// Where later numbers say that it ends: those of its own side, then answers.
-    ends: Vec<End>,
-    own: usize,
+    /// Where later numbers say that it ends.
+    ends: Ends,
     /// Whether later numbers leave no doubt of its length.
     pub(super) sure: bool,
     /// What these ends make of its lengths.
@@ -119,8 +175,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             index: 0,
             likely: Vec::new(),
             unlikely: 0.0,
-            ends: Vec::new(),
-            own: 0,
+            ends: Ends::default(),
             sure: false,
             told: RefCell::default(),
         }
@@ -133,25 +188,8 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let segment = &self.segments[index];
         self.likely.clear();
         self.unlikely = self.lengths.likely(segment, &mut self.likely);
-        self.tell_ends();
+        self.ends = Ends::of(self.numbers, self.segments, index);
         self.told.get_mut().numbers.clear();
-    }
-
-    /// Where later numbers say that the segment ends: those of the next segments of its side, if what lies
-    /// between is as long as settled, and the other side's next acknowledgements.
-    fn tell_ends(&mut self) {
-        let side = self.segment().side;
-        let later = &self.segments[self.index + 1..];
-        self.ends.clear();
-        let mut skipped = 0_u32;
-        for segment in later.iter().take(8 * NEXT).filter(|s| s.side == side).take(NEXT) {
-            self.ends.push(End { number: self.numbers.seq(segment), skipped });
-            skipped = skipped.wrapping_add(segment.payload + segment.control());
-        }
-        self.own = self.ends.len();
-        let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
-        let answers = answers.take(ANSWERS).map(|segment| self.numbers.ack(segment));
-        self.ends.extend(answers.map(|number| End { number, skipped: 0 }));
     }
 
     fn segment(&self) -> &'a Segment {
@@ -160,7 +198,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
 
     /// The number of the next segment of its side.
     pub(super) fn next(&self) -> Option<End> {
-        self.ends[..self.own].first().copied()
+        self.ends.ends[0]
     }
 
     /// Whether two numbers or more agree without a wrong bit that the segment begins at `seq` and has
@@ -229,7 +267,8 @@ impl<'a, L: Lengths> Candidates<'a, L> {
                 return;
             }
             let end = first.wrapping_add(payload);
-            if let Some(price) = self.with_later(cost, end, best[TRIED - 1].0) {
+            let price = self.with_later(cost, end);
+            if price < best[TRIED - 1].0 {
                 let at = best.partition_point(|(known, _)| *known <= price);
                 best[at..].rotate_right(1);
                 best[at] = (price, (payload, cost));
@@ -237,11 +276,11 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         };
         let low = low_bits(self.segment().most);
         let few = FEW * self.numbers.bit_cost();
-        for end in &self.ends {
+        for end in self.ends.iter() {
             // High bits that are wrong would make no packet's length.
             let payload = end.near(first).wrapping_sub(first) & low;
             if payload <= self.segment().most
-                && end.cost(self.numbers, first.wrapping_add(payload)) <= few
+                && self.numbers.cost(end.number, first.wrapping_add(payload + end.skipped)) <= few
                 && self.likely.iter().all(|(l, _)| *l != payload)
             {
                 consider((payload, self.lengths.cost(self.segment(), payload)));
@@ -254,19 +293,17 @@ impl<'a, L: Lengths> Candidates<'a, L> {
     /// What a stream that stands at `head` after the segment will cost: what the next number of its side
     /// speaks against it, and of the answers the one that does so least.
     pub(super) fn foreseen(&self, head: u32) -> f32 {
-        let (own, answers) = self.ends.split_at(self.own);
-        let next = own.first().map_or(0.0, |told| told.cost(self.numbers, head));
-        let answered = answers.iter().map(|told| told.cost(self.numbers, head)).reduce(f32::min);
+        let [next, answers @ ..] = self.ends.costs::<SOON>(self.numbers, head);
+        let answered = answers[..self.ends.answers].iter().copied().reduce(f32::min);
         next.min(FORESEEN[0]) + answered.unwrap_or(0.0).min(FORESEEN[1])
     }
 
-    /// `cost` and what the later numbers speak against a segment that ends there, if together less than
-    /// `most`.
-    fn with_later(&self, cost: f32, end: u32, most: f32) -> Option<f32> {
-        self.ends.iter().try_fold(cost, |sum, told| {
-            let sum = sum + told.cost(self.numbers, end);
-            (sum < most).then_some(sum)
-        })
+    /// `cost` and what the later numbers speak against a segment that ends there.
+    fn with_later(&self, cost: f32, end: u32) -> f32 {
+        let costs = self.ends.costs::<LATER>(self.numbers, end);
+        let (soon, behind) = costs.split_at(SOON);
+        let in_order = soon[..1].iter().chain(behind).chain(&soon[1..]);
+        in_order.fold(cost, |sum, cost| sum + cost)
     }
 }
 

@@ -8,6 +8,9 @@ use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 /// Nats of a number that says nothing: each of its 32 bits is as likely 1 as 0.
 pub(super) const SILENT: f32 = 32.0 * std::f32::consts::LN_2;
 
+/// Wrong bits of a number from which on it is another one.
+const UNRELATED: f32 = 6.0;
+
 /// How far `to` lies ahead of `from`.
 pub(super) fn distance(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from) as i32
@@ -109,6 +112,8 @@ pub(super) struct Numbers<'a> {
     noise: Option<Noise>,
     /// Nats of so many wrong bits, where every cell is certain.
     prices: [f32; 33],
+    /// The same of numbers that may be others than they are taken for.
+    related: [f32; 33],
     /// First columns of both numbers.
     columns: [usize; 2],
 }
@@ -118,7 +123,9 @@ impl<'a> Numbers<'a> {
         let column = |field| draft.evidence.cells().layout().column_of(field).unwrap_or(0);
         let columns = [tcp::SEQ, tcp::ACK_NUMBER].map(column);
         let prices = noise.map_or([0.0; 33], silent_at_most);
-        Self { evidence: draft.evidence, noise, prices, columns }
+        let unrelated = UNRELATED * noise.map_or(0.0, |noise| noise.bit_cost);
+        let related = prices.map(|price| price.min(unrelated));
+        Self { evidence: draft.evidence, noise, prices, related, columns }
     }
 
     /// Whether the numbers of the evidence say anything.
@@ -158,6 +165,24 @@ impl<'a> Numbers<'a> {
             }
             _ => self.prices[reading.wrong(value) as usize],
         }
+    }
+
+    /// Nats of numbers with these wrong bits, of which one with many is another number. `number` says which
+    /// number it is and what it would be.
+    #[inline]
+    pub(super) fn related<const N: usize>(
+        &self,
+        wrong: [u32; N],
+        number: impl Fn(usize) -> Option<(Number, u32)>,
+    ) -> [f32; N] {
+        if self.evidence.is_certain() {
+            return wrong.map(|bits| self.related[bits.count_ones() as usize]);
+        }
+        let unrelated = UNRELATED * self.bit_cost();
+        std::array::from_fn(|place| match number(place) {
+            Some((number, value)) if wrong[place] != 0 => self.cost(number, value).min(unrelated),
+            _ => 0.0,
+        })
     }
 }
 
