@@ -1,6 +1,6 @@
 //! How long a segment may be, and what later numbers say of it.
 
-use super::segment::{Number, Numbers, Segment, filled};
+use super::segment::{Length, Number, Numbers, Segment, filled};
 use crate::evidence::Reading;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -222,14 +222,12 @@ impl<'a, L: Lengths> Candidates<'a, L> {
     /// Offers the other lengths, each with its cost, that later numbers speak for if the segment begins
     /// at `seq`.
     pub(super) fn told(&self, seq: u32, offer: impl FnMut(&(u32, f32))) {
-        if L::DECIDED || self.sure {
-            return;
-        }
+        let Some(field) = self.segment().length.filter(|_| !self.sure) else { return };
         // Many states stand at the same number.
         let mut told = self.told.borrow_mut();
         let Told { turned, numbers, lengths } = &mut *told;
         if numbers.is_empty() {
-            self.turn(turned);
+            self.turn(field, turned);
             lengths.clear();
         }
         let known = numbers.iter().find(|(number, _)| *number == seq);
@@ -237,7 +235,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             range.clone()
         } else {
             let start = lengths.len();
-            lengths.extend(self.tell(seq, turned));
+            lengths.extend(self.tell(seq, field.most, turned));
             numbers.push((seq, start..lengths.len()));
             start..lengths.len()
         };
@@ -245,20 +243,20 @@ impl<'a, L: Lengths> Candidates<'a, L> {
     }
 
     /// The lengths that one wrong bit of the segment's length field makes what it reads.
-    fn turn(&self, turned: &mut Vec<(u32, f32)>) {
+    fn turn(&self, field: Length, turned: &mut Vec<(u32, f32)>) {
         let segment = self.segment();
-        let most = segment.most + segment.empty;
-        let own = segment.length.value & low_bits(most);
+        let most = field.most + field.empty;
+        let own = field.reading.value & low_bits(most);
         let totals = (0..32 - most.leading_zeros()).map(|bit| own ^ (1 << bit)).chain([own]);
-        let lengths = totals.filter_map(|total| total.checked_sub(segment.empty));
-        let other = |l: &u32| *l <= segment.most && self.likely.iter().all(|(known, _)| known != l);
+        let lengths = totals.filter_map(|total| total.checked_sub(field.empty));
+        let other = |l: &u32| *l <= field.most && self.likely.iter().all(|(known, _)| known != l);
         turned.clear();
         turned.extend(lengths.filter(other).map(|l| (l, self.lengths.cost(segment, l))));
     }
 
     /// The lengths that later numbers speak for if the segment begins at `seq`, each with its cost: of
     /// those that they make and those one wrong bit away from its own, the likeliest.
-    fn tell(&self, seq: u32, turned: &[(u32, f32)]) -> impl Iterator<Item = (u32, f32)> {
+    fn tell(&self, seq: u32, most: u32, turned: &[(u32, f32)]) -> impl Iterator<Item = (u32, f32)> {
         let first = seq.wrapping_add(self.segment().control());
         let mut best = [(f32::MAX, (0, 0.0)); TRIED];
         let mut consider = |(payload, cost): (u32, f32)| {
@@ -269,17 +267,15 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             let end = first.wrapping_add(payload);
             let price = self.with_later(cost, end);
             if price < best[TRIED - 1].0 {
-                let at = best.partition_point(|(known, _)| *known <= price);
-                best[at..].rotate_right(1);
-                best[at] = (price, (payload, cost));
+                insert(&mut best, (price, (payload, cost)));
             }
         };
-        let low = low_bits(self.segment().most);
+        let low = low_bits(most);
         let few = FEW * self.numbers.bit_cost();
         for end in self.ends.iter() {
             // High bits that are wrong would make no packet's length.
             let payload = end.near(first).wrapping_sub(first) & low;
-            if payload <= self.segment().most
+            if payload <= most
                 && self.numbers.cost(end.number, first.wrapping_add(payload + end.skipped)) <= few
                 && self.likely.iter().all(|(l, _)| *l != payload)
             {
@@ -305,6 +301,16 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let in_order = soon[..1].iter().chain(behind).chain(&soon[1..]);
         in_order.fold(cost, |sum, cost| sum + cost)
     }
+}
+
+/// Puts what is cheaper than the last of `best` in its place: behind what costs as much.
+pub(crate) fn insert<T: Copy>(best: &mut [(f32, T)], new: (f32, T)) {
+    let mut at = best.len() - 1;
+    while at > 0 && best[at - 1].0 > new.0 {
+        best[at] = best[at - 1];
+        at -= 1;
+    }
+    best[at] = new;
 }
 
 /// The bits that a number up to `most` has.

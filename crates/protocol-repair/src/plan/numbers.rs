@@ -20,10 +20,8 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             continue;
         }
         for connection in draft.connections(flow) {
-            let segments = segments(draft, &connection, |row| {
-                let payload = draft.rows[row].payload_bytes;
-                (payload, payload)
-            });
+            let decided = |row: usize| (draft.rows[row].payload_bytes, None);
+            let segments = segments(draft, &connection, decided);
             let verdict = explain(&segments);
             draft.explained.0 += verdict.explained;
             draft.explained.1 += connection.len();

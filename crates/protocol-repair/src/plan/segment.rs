@@ -1,8 +1,8 @@
 //! The rows of a connection as the search over its streams sees them.
 
-use crate::compile::lengths::headers;
+use crate::compile::lengths::Headers;
 use crate::draft::Draft;
-use crate::evidence::{Evidence, Noise, Reading};
+use crate::evidence::{Evidence, Noise, Reading, extract};
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
 /// Nats of a number that says nothing: each of its 32 bits is as likely 1 as 0.
@@ -33,18 +33,38 @@ pub(crate) struct Segment {
     pub(crate) ack: bool,
     /// Bytes of data, as settled by themselves.
     pub(crate) payload: u32,
-    /// Most bytes that it can have.
-    pub(crate) most: u32,
-    /// The IP length field as it reads, its column, and what it says of an empty segment.
-    pub(crate) length: Reading,
-    pub(crate) length_column: usize,
-    pub(crate) empty: u32,
+    /// What is told of them, unless they are decided.
+    pub(crate) length: Option<Length>,
     /// A step of the handshake, or a reset without acknowledgement: its numbers follow from the
     /// others' whatever its own say.
     pub(crate) exact: bool,
     /// Its own numbers.
     pub(crate) seq: Reading,
     pub(crate) ack_number: Reading,
+}
+
+/// The IP length of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Length {
+    /// The field as it reads, and its first column.
+    pub(crate) reading: Reading,
+    pub(crate) column: usize,
+    /// What it says of an empty segment.
+    pub(crate) empty: u32,
+    /// Most bytes of data that the segment can have.
+    pub(crate) most: u32,
+}
+
+impl Length {
+    /// That of a row with `headers` and at most `most` bytes of data.
+    pub(crate) fn of(draft: &Draft<'_>, row: usize, headers: Headers, most: u32) -> Self {
+        let (field, empty) = match draft.rows[row].stack.version {
+            IpVersion::V4 => (ipv4::TOTAL_LENGTH, headers.ip + headers.behind_ip()),
+            IpVersion::V6 => (ipv6::PAYLOAD_LENGTH, headers.behind_ip()),
+        };
+        let column = draft.evidence.cells().layout().column_of(field).unwrap_or(0);
+        Self { reading: draft.evidence.read(row, field), column, empty, most }
+    }
 }
 
 impl Segment {
@@ -54,42 +74,38 @@ impl Segment {
     }
 }
 
-/// The rows of a connection; `payload` says how long each one's data is, and how long at most.
+/// The rows of a connection; `payload` says how long each one's data is, and what is told of that where it
+/// is not decided.
 pub(crate) fn segments(
     draft: &Draft<'_>,
     rows: &[usize],
-    payload: impl Fn(usize) -> (u32, u32),
+    payload: impl Fn(usize) -> (u32, Option<Length>),
 ) -> Vec<Segment> {
-    let opened = rows.first().is_some_and(|r| draft.value(*r, tcp::SYN) == 1);
+    let column = |field| draft.cells.layout().column_of(field).unwrap_or(0);
+    let [syn, fin, rst, ack, seq, ack_number] =
+        [tcp::SYN, tcp::FIN, tcp::RST, tcp::ACK, tcp::SEQ, tcp::ACK_NUMBER].map(column);
     // Of a handshake, numbers are exact; it ends with the first segment without SYN.
-    let (mut answered, mut shaken) = (false, !opened);
+    let (mut answered, mut shaken) = (false, false);
     let mut out = Vec::with_capacity(rows.len());
     for &row in rows {
-        let flag = |field| draft.value(row, field) == 1;
-        let (syn, rst, ack) = (flag(tcp::SYN), flag(tcp::RST), flag(tcp::ACK));
-        let facts = draft.rows[row];
-        let side = facts.direction;
-        let (payload, most) = payload(row);
-        let (ip, extension, transport) = headers(draft, row);
-        let (length, ip) = match facts.stack.version {
-            IpVersion::V4 => (ipv4::TOTAL_LENGTH, ip),
-            IpVersion::V6 => (ipv6::PAYLOAD_LENGTH, 0),
-        };
+        let words = draft.cells.row(row).value_words();
+        let [syn, fin, rst, ack] = [syn, fin, rst, ack].map(|c| extract(words, c, 1) == 1);
+        // One that was not seen to open is past it.
+        shaken |= out.is_empty() && !syn;
+        let side = draft.rows[row].direction;
+        let (payload, length) = payload(row);
         out.push(Segment {
             row,
             side,
             syn,
-            fin: flag(tcp::FIN),
+            fin,
             rst,
             ack,
             payload,
-            most,
-            length: draft.evidence.read(row, length),
-            length_column: draft.evidence.cells().layout().column_of(length).unwrap_or(0),
-            empty: ip + extension + transport,
+            length,
             exact: syn || (rst && !ack) || (!shaken && answered && side == 0),
-            seq: draft.evidence.read(row, tcp::SEQ),
-            ack_number: draft.evidence.read(row, tcp::ACK_NUMBER),
+            seq: draft.evidence.read_columns(row, seq, 32),
+            ack_number: draft.evidence.read_columns(row, ack_number, 32),
         });
         answered |= syn && side == 1;
         shaken |= !syn && ack && !rst;
