@@ -86,8 +86,7 @@ fn payload_grammar(draft: &Draft<'_>, row: usize) -> (u32, u32) {
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     // Bytes after the IPv4 header with options, or after the 40 bytes of IPv6; and their limit.
     let mut lengths = vec![(0_u32, 0_u32); draft.rows.len()];
-    let headers: Vec<Headers> =
-        (0..draft.rows.len()).map(|row| Headers::of(draft, row)).collect();
+    let headers: Vec<Headers> = (0..draft.rows.len()).map(|row| Headers::of(draft, row)).collect();
     for rows in draft.pooled_directions().iter() {
         let (v4, v6): (Vec<usize>, Vec<usize>) =
             rows.iter().partition(|r| draft.rows[**r].stack.version == IpVersion::V4);
