@@ -304,7 +304,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
 }
 
 /// Puts what is cheaper than the last of `best` in its place: behind what costs as much.
-pub(crate) fn insert<T: Copy>(best: &mut [(f32, T)], new: (f32, T)) {
+pub(crate) fn insert<K: Copy + PartialOrd, T: Copy>(best: &mut [(K, T)], new: (K, T)) {
     let mut at = best.len() - 1;
     while at > 0 && best[at - 1].0 > new.0 {
         best[at] = best[at - 1];
