@@ -12,7 +12,7 @@ use crate::plan::bases::starts;
 use crate::plan::candidates::{Lengths, insert};
 use crate::plan::segment::{Length, Segment, segments};
 use crate::plan::stream::lay_out;
-use nprint_codec::tcp;
+use nprint_codec::{ipv4, tcp};
 
 /// Most nats of a length that the side has not shown before.
 const NEW_LENGTH: f32 = 9.0;
@@ -72,6 +72,8 @@ struct Open<'a> {
     frequent: Vec<Frequent>,
     /// Nats of a length that none has.
     unseen: f32,
+    /// Nats of so many wrong bits of a length field, where every cell is certain.
+    prices: [f32; 33],
 }
 
 /// A length that segments of a side have.
@@ -94,13 +96,17 @@ impl<'a> Open<'a> {
         let frequent = frequent
             .into_iter()
             .map(|(payload, count)| Frequent { payload, nats: [nats(count), nats(count - 1)] });
-        Self { draft, fewest, frequent: frequent.collect(), unseen: nats(0) }
+        let prices = draft.noise.prices(ipv4::TOTAL_LENGTH.bits);
+        Self { draft, fewest, frequent: frequent.collect(), unseen: nats(0), prices }
     }
 
     /// Nats of what the length field says to `payload` bytes.
     fn told(&self, segment: &Segment, payload: u32) -> f32 {
         let Some(Length { reading, column, empty, .. }) = segment.length else { return 0.0 };
         let (evidence, noise) = (self.draft.evidence, self.draft.noise);
+        if evidence.is_certain() {
+            return self.prices[reading.wrong(payload + empty) as usize];
+        }
         evidence.cost_of(noise, segment.row, column, reading, payload + empty)
     }
 }

@@ -85,24 +85,23 @@ const SOON: usize = 1 + ANSWERS;
 const LATER: usize = NEXT + ANSWERS;
 
 impl Ends {
-    /// Those of the segment at `index`: of the next segments of its side, if what lies between is as long
+    /// Goes on to those of the segment at `index`: of the next segments of its side, if what lies between is as long
     /// as settled, and the other side's next acknowledgements.
-    fn of(numbers: &Numbers<'_>, segments: &[Segment], index: usize) -> Self {
+    fn turn_to(&mut self, numbers: &Numbers<'_>, segments: &[Segment], index: usize) {
         let side = segments[index].side;
         let later = &segments[index + 1..];
-        let mut out = Self::default();
+        (self.ends, self.known, self.answers) = ([None; LATER], [0; LATER], 0);
         let mut skipped = 0_u32;
         let own = later.iter().take(8 * NEXT).filter(|s| s.side == side);
         for (segment, place) in own.zip(std::iter::once(0).chain(SOON..LATER)) {
-            out.put(place, End { number: numbers.seq(segment), skipped });
+            self.put(place, End { number: numbers.seq(segment), skipped });
             skipped = skipped.wrapping_add(segment.payload + segment.control());
         }
         let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
         for (segment, place) in answers.zip(1..SOON) {
-            out.put(place, End { number: numbers.ack(segment), skipped: 0 });
-            out.answers = place;
+            self.put(place, End { number: numbers.ack(segment), skipped: 0 });
+            self.answers = place;
         }
-        out
     }
 
     fn put(&mut self, place: usize, end: End) {
@@ -188,7 +187,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let segment = &self.segments[index];
         self.likely.clear();
         self.unlikely = self.lengths.likely(segment, &mut self.likely);
-        self.ends = Ends::of(self.numbers, self.segments, index);
+        self.ends.turn_to(self.numbers, self.segments, index);
         self.told.get_mut().numbers.clear();
     }
 

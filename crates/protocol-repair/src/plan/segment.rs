@@ -129,7 +129,7 @@ pub(super) struct Numbers<'a> {
     /// Nats of so many wrong bits, where every cell is certain.
     prices: [f32; 33],
     /// The same of numbers that may be others than they are taken for.
-    related: [f32; 33],
+    related: [f32; 64],
     /// First columns of both numbers.
     columns: [usize; 2],
 }
@@ -140,7 +140,7 @@ impl<'a> Numbers<'a> {
         let columns = [tcp::SEQ, tcp::ACK_NUMBER].map(column);
         let prices = noise.map_or([0.0; 33], silent_at_most);
         let unrelated = UNRELATED * noise.map_or(0.0, |noise| noise.bit_cost);
-        let related = prices.map(|price| price.min(unrelated));
+        let related = std::array::from_fn(|wrong| prices[wrong.min(32)].min(unrelated));
         Self { evidence: draft.evidence, noise, prices, related, columns }
     }
 
@@ -192,7 +192,7 @@ impl<'a> Numbers<'a> {
         number: impl Fn(usize) -> Option<(Number, u32)>,
     ) -> [f32; N] {
         if self.evidence.is_certain() {
-            return wrong.map(|bits| self.related[bits.count_ones() as usize]);
+            return ones(wrong).map(|count| self.related[count as usize]);
         }
         let unrelated = UNRELATED * self.bit_cost();
         std::array::from_fn(|place| match number(place) {
@@ -200,6 +200,21 @@ impl<'a> Numbers<'a> {
             _ => 0.0,
         })
     }
+}
+
+/// How many bits of each word are 1: at most 32, told in 6 bits.
+///
+/// # Layout
+/// Bits are added side by side, all words alike, so that a compiler without a population count
+/// instruction makes vectors of it.
+fn ones<const N: usize>(words: [u32; N]) -> [u32; N] {
+    words.map(|word| {
+        let word = word - ((word >> 1) & 0x5555_5555);
+        let word = (word & 0x3333_3333) + ((word >> 2) & 0x3333_3333);
+        let word = (word + (word >> 4)) & 0x0f0f_0f0f;
+        let word = word + (word >> 8);
+        (word + (word >> 16)) & 0x3f
+    })
 }
 
 /// Nats of so many wrong bits of a number: at most as many as of one that says nothing.
