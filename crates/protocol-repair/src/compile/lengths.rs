@@ -136,8 +136,8 @@ fn decide(draft: &mut Draft<'_>, row: usize, headers: Headers, length: u32, limi
     let (fewest, step) = payload_grammar(draft, row);
     let mut payload = length.saturating_sub(extension + transport);
     if facts.stack.transport == Transport::Tcp
-        && draft.value(row, tcp::RST) + draft.value(row, tcp::SYN) > 0
         && !(draft.noise.is_clean() && draft.evidence.is_certain())
+        && draft.value(row, tcp::RST) + draft.value(row, tcp::SYN) > 0
     {
         payload = 0;
     }

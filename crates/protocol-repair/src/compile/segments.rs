@@ -12,7 +12,7 @@ use crate::plan::bases::starts;
 use crate::plan::candidates::{Lengths, insert};
 use crate::plan::segment::{Length, Segment, segments};
 use crate::plan::stream::lay_out;
-use nprint_codec::{ipv4, tcp};
+use nprint_codec::ipv4;
 
 /// Most nats of a length that the side has not shown before.
 const NEW_LENGTH: f32 = 9.0;
@@ -37,9 +37,9 @@ pub(super) fn agree_with_numbers(
             continue;
         }
         for connection in draft.connections(flow) {
-            let settled = |row: usize| {
+            let settled = |row: usize, bare: bool| {
                 let told = |most| Some(Length::of(draft, row, headers[row], most));
-                if draft.value(row, tcp::SYN) + draft.value(row, tcp::RST) > 0 {
+                if bare {
                     // Neither opening nor reset carries data.
                     return (0, told(0));
                 }
@@ -142,6 +142,9 @@ impl Lengths for Open<'_> {
         let own = segment.length.and_then(|told| told.reading.value.checked_sub(told.empty));
         let own = own.filter(|own| *own <= most && likely.iter().all(|(l, _)| l != own));
         likely.extend(own.map(priced));
-        best[LIKELY - 1].0.min(self.unseen)
+        // A field that reads otherwise has a wrong bit.
+        let told = segment.length.is_some_and(|told| told.reading.is_full());
+        let wrong = if told && self.draft.evidence.is_certain() { self.prices[1] } else { 0.0 };
+        best[LIKELY - 1].0.min(wrong + self.unseen)
     }
 }

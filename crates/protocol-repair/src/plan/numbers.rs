@@ -20,7 +20,7 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             continue;
         }
         for connection in draft.connections(flow) {
-            let decided = |row: usize| (draft.rows[row].payload_bytes, None);
+            let decided = |row: usize, _| (draft.rows[row].payload_bytes, None);
             let segments = segments(draft, &connection, decided);
             let verdict = explain(&segments);
             draft.explained.0 += verdict.explained;

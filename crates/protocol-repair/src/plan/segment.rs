@@ -74,12 +74,12 @@ impl Segment {
     }
 }
 
-/// The rows of a connection; `payload` says how long each one's data is, and what is told of that where it
-/// is not decided.
+/// The rows of a connection; `payload` says how long the data of each one is, which may be one with SYN or
+/// RST, and what is told of that where it is not decided.
 pub(crate) fn segments(
     draft: &Draft<'_>,
     rows: &[usize],
-    payload: impl Fn(usize) -> (u32, Option<Length>),
+    payload: impl Fn(usize, bool) -> (u32, Option<Length>),
 ) -> Vec<Segment> {
     let column = |field| draft.cells.layout().column_of(field).unwrap_or(0);
     let [syn, fin, rst, ack, seq, ack_number] =
@@ -93,7 +93,7 @@ pub(crate) fn segments(
         // One that was not seen to open is past it.
         shaken |= out.is_empty() && !syn;
         let side = draft.rows[row].direction;
-        let (payload, length) = payload(row);
+        let (payload, length) = payload(row, syn || rst);
         out.push(Segment {
             row,
             side,
