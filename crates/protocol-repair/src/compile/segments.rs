@@ -124,7 +124,7 @@ impl Lengths for Open<'_> {
     }
 
     fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32 {
-        let most = segment.length.map_or(segment.payload, |told| told.most);
+        let most = segment.most();
         let mut best = [(f32::MAX, 0); LIKELY];
         for Frequent { payload, nats: [nats, _] } in &self.frequent {
             let worst = best[LIKELY - 1].0;

@@ -72,6 +72,11 @@ impl Segment {
     pub(super) fn control(&self) -> u32 {
         u32::from(self.syn) + u32::from(self.fin)
     }
+
+    /// Most bytes of data that it can have.
+    pub(crate) fn most(&self) -> u32 {
+        self.length.map_or(self.payload, |told| told.most)
+    }
 }
 
 /// The rows of a connection; `payload` says how long the data of each one is, which may be one with SYN or

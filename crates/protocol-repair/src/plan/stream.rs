@@ -224,9 +224,10 @@ impl<L: Lengths> Search<'_, L> {
         state: &State,
         offers: &mut Choices<'_>,
     ) {
-        let mut at = |seq: u32| self.place_at(seq, segment, candidates, state, offers);
         let space = segment.payload + segment.control();
         let head = state.head;
+        let stays = candidates.foreseen(head);
+        let mut at = |seq: u32| self.place_at(seq, segment, candidates, (state, stays), offers);
         at(head);
         let within = |seq: &u32| *seq != head && distance(head, *seq).unsigned_abs() < REACH;
         Some(filled(segment.seq, head)).filter(within).map(&mut at);
@@ -244,13 +245,14 @@ impl<L: Lengths> Search<'_, L> {
         }
     }
 
-    /// Offers the lengths that a segment may have if it begins at `seq`.
+    /// Offers the lengths that a segment may have if it begins at `seq`; `stays` is what is foreseen where the
+    /// stream stands.
     fn place_at(
         &self,
         seq: u32,
         segment: &Segment,
         candidates: &Candidates<'_, L>,
-        state: &State,
+        (state, stays): (&State, f32),
         offers: &mut Choices<'_>,
     ) {
         if self.opened && distance(state.first, seq) <= 0 {
@@ -258,9 +260,13 @@ impl<L: Lengths> Search<'_, L> {
             return;
         }
         let told = self.numbers.cost(self.numbers.seq(segment), seq);
-        // Most places cost too much whatever the length is.
-        let least = told + if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
-        if !offers.within(least) {
+        // Most places cost too much whatever the length is: also those behind which the stream stands as
+        // before.
+        let place = if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
+        let least = told + place;
+        let furthest = seq.wrapping_add(segment.most() + segment.control());
+        let foreseen = if distance(state.head, furthest) <= 0 { stays } else { 0.0 };
+        if !offers.within(least + foreseen) {
             return;
         }
         let ahead = distance(state.head, seq) > 0;
@@ -276,9 +282,11 @@ impl<L: Lengths> Search<'_, L> {
             }
             let space = payload + segment.control();
             let end = seq.wrapping_add(space);
-            let goes_on = !segment.rst && distance(state.head, end) > 0;
-            let head = if goes_on { end } else { state.head };
-            let foreseen = candidates.foreseen(head);
+            let (head, foreseen) = if !segment.rst && distance(state.head, end) > 0 {
+                (end, candidates.foreseen(end))
+            } else {
+                (state.head, stays)
+            };
             if !offers.within(price + foreseen) {
                 return;
             }
@@ -288,7 +296,7 @@ impl<L: Lengths> Search<'_, L> {
             offers.add_foreseen(price, foreseen, after.key(), || after, Some(placed));
         };
         candidates.likely().iter().for_each(|length| offer(offers, length));
-        if offers.within(least + candidates.unlikely()) {
+        if offers.within(told + candidates.unlikely() + place + foreseen) {
             candidates.told(seq, |length| offer(offers, length));
         }
     }
