@@ -124,10 +124,7 @@ impl Ends {
         let wrong: [u32; N] = std::array::from_fn(|place| {
             (self.value[place] ^ end.wrapping_add(self.skipped[place])) & self.known[place]
         });
-        numbers.related(wrong, |place| {
-            let told = self.ends[place]?;
-            Some((told.number, end.wrapping_add(told.skipped)))
-        })
+        numbers.related(wrong, |place| self.ends[place].map(|told| told.number))
     }
 }
 
@@ -275,7 +272,10 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             // High bits that are wrong would make no packet's length.
             let payload = end.near(first).wrapping_sub(first) & low;
             if payload <= most
-                && self.numbers.cost(end.number, first.wrapping_add(payload + end.skipped)) <= few
+                && self
+                    .numbers
+                    .cost(end.number, first.wrapping_add(payload).wrapping_add(end.skipped))
+                    <= few
                 && self.likely.iter().all(|(l, _)| *l != payload)
             {
                 consider((payload, self.lengths.cost(self.segment(), payload)));

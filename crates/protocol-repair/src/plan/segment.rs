@@ -9,7 +9,7 @@ use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 pub(super) const SILENT: f32 = 32.0 * std::f32::consts::LN_2;
 
 /// Wrong bits of a number from which on it is another one.
-const UNRELATED: f32 = 6.0;
+const UNRELATED: u16 = 6;
 
 /// How far `to` lies ahead of `from`.
 pub(super) fn distance(from: u32, to: u32) -> i32 {
@@ -144,7 +144,7 @@ impl<'a> Numbers<'a> {
         let column = |field| draft.evidence.cells().layout().column_of(field).unwrap_or(0);
         let columns = [tcp::SEQ, tcp::ACK_NUMBER].map(column);
         let prices = noise.map_or([0.0; 33], silent_at_most);
-        let unrelated = UNRELATED * noise.map_or(0.0, |noise| noise.bit_cost);
+        let unrelated = f32::from(UNRELATED) * noise.map_or(0.0, |noise| noise.bit_cost);
         let related = std::array::from_fn(|wrong| prices[wrong.min(32)].min(unrelated));
         Self { evidence: draft.evidence, noise, prices, related, columns }
     }
@@ -189,21 +189,23 @@ impl<'a> Numbers<'a> {
     }
 
     /// Nats of numbers with these wrong bits, of which one with many is another number. `number` says which
-    /// number it is and what it would be.
+    /// number it is.
     #[inline]
     pub(super) fn related<const N: usize>(
         &self,
         wrong: [u32; N],
-        number: impl Fn(usize) -> Option<(Number, u32)>,
+        number: impl Fn(usize) -> Option<Number>,
     ) -> [f32; N] {
-        if self.evidence.is_certain() {
-            return ones(wrong).map(|count| self.related[count as usize]);
+        match self.noise {
+            Some(noise) if !self.evidence.is_certain() => std::array::from_fn(|place| {
+                let told = number(place).filter(|_| wrong[place] != 0);
+                told.map_or(0.0, |Number { row, column, .. }| {
+                    let wrong = wrong[place];
+                    self.evidence.cost_up_to(UNRELATED, noise, row, column, wrong).min(SILENT)
+                })
+            }),
+            _ => ones(wrong).map(|count| self.related[count as usize]),
         }
-        let unrelated = UNRELATED * self.bit_cost();
-        std::array::from_fn(|place| match number(place) {
-            Some((number, value)) if wrong[place] != 0 => self.cost(number, value).min(unrelated),
-            _ => 0.0,
-        })
     }
 }
 
