@@ -219,6 +219,28 @@ impl<'a> Evidence<'a> {
         cost.min(noise.burst_cost + bits as f32 * std::f32::consts::LN_2)
     }
 
+    /// Cost in nats of some wrong ones of the 32 cells from `column` on, where it is no more than that of
+    /// `most` certain ones: the others are not looked at.
+    #[inline]
+    pub(crate) fn cost_up_to(
+        &self,
+        most: u16,
+        noise: Noise,
+        row: usize,
+        column: usize,
+        wrong: u32,
+    ) -> f32 {
+        let Some(confidence) = self.confidence(row, column..column + 32) else {
+            return (wrong.count_ones() as f32).min(f32::from(most)) * noise.bit_cost;
+        };
+        let (mut weight, mut left) = (0, wrong);
+        while left != 0 && weight <= 255 * u32::from(most) {
+            weight += u32::from(confidence[31 - left.trailing_zeros() as usize]).max(8);
+            left &= left - 1;
+        }
+        (noise.bit_cost * weight as f32 / 255.0).min(f32::from(most) * noise.bit_cost)
+    }
+
     /// A field of a row that several values are compared with.
     #[inline]
     pub(crate) fn reader(&self, noise: Noise, row: usize, field: Field) -> Reader<'_> {

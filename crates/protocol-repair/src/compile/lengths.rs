@@ -16,18 +16,41 @@ const FRAGMENT_HEADER_BYTES: u32 = 8;
 /// Bits of a length field above those of [`ETHERNET_MTU`].
 const HIGH_BITS: f64 = 5.0;
 
+/// Bytes of the headers of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Headers {
+    /// Of IPv4 with options, or the 40 of IPv6.
+    pub(crate) ip: u32,
+    pub(crate) extension: u32,
+    pub(crate) transport: u32,
+}
+
+impl Headers {
+    fn of(draft: &Draft<'_>, row: usize) -> Self {
+        let (ip, extension, transport) = headers(draft, row);
+        Self { ip, extension, transport }
+    }
+
+    /// Bytes between IP header and data.
+    pub(crate) fn behind_ip(self) -> u32 {
+        self.extension + self.transport
+    }
+}
+
 /// Bytes of the headers of a row: IP (40 of IPv6), extension, transport.
 pub(crate) fn headers(draft: &Draft<'_>, row: usize) -> (u32, u32, u32) {
     let stack = draft.rows[row].stack;
+    let cells = draft.cells.row(row);
+    let value = |field| cells.get(field).unwrap_or(0);
     let (ip, extension) = match stack.version {
-        IpVersion::V4 => (4 * draft.value(row, ipv4::HEADER_LENGTH).max(5), 0),
+        IpVersion::V4 => (4 * value(ipv4::HEADER_LENGTH).max(5), 0),
         IpVersion::V6 => {
-            let next = draft.value(row, ipv6::NEXT_HEADER);
+            let next = value(ipv6::NEXT_HEADER);
             (40, if EXTENSIONS.contains(&next) { 8 } else { 0 })
         }
     };
     let transport = match stack.transport {
-        Transport::Tcp => 4 * draft.value(row, tcp::DATA_OFFSET).max(5),
+        Transport::Tcp => 4 * value(tcp::DATA_OFFSET).max(5),
         Transport::Udp | Transport::Icmp => 8,
         Transport::Fragment | Transport::Other => 0,
     };
@@ -63,6 +86,7 @@ fn payload_grammar(draft: &Draft<'_>, row: usize) -> (u32, u32) {
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     // Bytes after the IPv4 header with options, or after the 40 bytes of IPv6; and their limit.
     let mut lengths = vec![(0_u32, 0_u32); draft.rows.len()];
+    let headers: Vec<Headers> = (0..draft.rows.len()).map(|row| Headers::of(draft, row)).collect();
     for rows in draft.pooled_directions().iter() {
         let (v4, v6): (Vec<usize>, Vec<usize>) =
             rows.iter().partition(|r| draft.rows[**r].stack.version == IpVersion::V4);
@@ -78,7 +102,7 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
         };
         let (limit4, limit6) = (limit(&totals), limit(&payloads));
         for (row, total) in v4.into_iter().zip(totals) {
-            let (ip, _, _) = headers(draft, row);
+            let ip = headers[row].ip;
             lengths[row] = within(total.saturating_sub(ip), limit4 - ip);
         }
         for (row, length) in v6.into_iter().zip(payloads) {
@@ -86,10 +110,10 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
         }
     }
     if !(draft.noise.is_clean() && draft.evidence.is_certain()) {
-        segments::agree_with_numbers(draft, &mut lengths);
+        segments::agree_with_numbers(draft, &headers, &mut lengths);
     }
-    for (row, (length, limit)) in lengths.into_iter().enumerate() {
-        decide(draft, row, length, limit);
+    for (row, ((length, limit), headers)) in lengths.into_iter().zip(headers).enumerate() {
+        decide(draft, row, headers, length, limit);
     }
     udp_lengths_of_fragments(draft);
 }
@@ -101,8 +125,8 @@ fn within(length: u32, limit: u32) -> (u32, u32) {
 
 /// Fixes one row; `length` and `limit` count the bytes after the IPv4 header with options or
 /// after the 40 bytes of IPv6.
-fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
-    let (ip, extension, transport) = headers(draft, row);
+fn decide(draft: &mut Draft<'_>, row: usize, headers: Headers, length: u32, limit: u32) {
+    let Headers { ip, extension, transport } = headers;
     let facts = draft.rows[row];
     let mut length = length;
     let begins_datagram = begins_datagram_v6(draft, row, length);
@@ -112,8 +136,8 @@ fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
     let (fewest, step) = payload_grammar(draft, row);
     let mut payload = length.saturating_sub(extension + transport);
     if facts.stack.transport == Transport::Tcp
-        && draft.value(row, tcp::RST) + draft.value(row, tcp::SYN) > 0
         && !(draft.noise.is_clean() && draft.evidence.is_certain())
+        && draft.value(row, tcp::RST) + draft.value(row, tcp::SYN) > 0
     {
         payload = 0;
     }
@@ -147,13 +171,15 @@ fn decide(draft: &mut Draft<'_>, row: usize, length: u32, limit: u32) {
 /// the fragment header itself has no columns. `length` counts the bytes after the 40 of IPv6.
 fn begins_datagram_v6(draft: &Draft<'_>, row: usize, length: u32) -> bool {
     let stack = draft.rows[row].stack;
-    let told = draft.evidence.read(row, udp::LENGTH);
+    let says_more = || {
+        let told = draft.evidence.read(row, udp::LENGTH);
+        told.is_full() && told.value + FRAGMENT_HEADER_BYTES > length
+    };
     draft.noise.is_clean()
         && draft.evidence.is_certain()
         && (stack.version, stack.transport) == (IpVersion::V6, Transport::Udp)
         && draft.value(row, ipv6::NEXT_HEADER) == FRAGMENT_HEADER
-        && told.is_full()
-        && told.value + FRAGMENT_HEADER_BYTES > length
+        && says_more()
 }
 
 /// The likelier of the IP header's and the UDP header's word for the length.

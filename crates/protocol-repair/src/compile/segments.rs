@@ -4,15 +4,15 @@
 //! acknowledgement; the length fields say it once more. Each of them may be wrong. The lengths are
 //! those of the cheapest stream that all of them together make.
 
-use crate::compile::lengths::headers;
+use super::lengths::Headers;
 use crate::compile::payload::fewest_tcp;
 use crate::draft::{Draft, Transport};
 use crate::infer::settle::counts;
 use crate::plan::bases::starts;
-use crate::plan::candidates::Lengths;
-use crate::plan::segment::{Segment, segments};
+use crate::plan::candidates::{Lengths, insert};
+use crate::plan::segment::{Length, Segment, segments};
 use crate::plan::stream::lay_out;
-use nprint_codec::tcp;
+use nprint_codec::ipv4;
 
 /// Most nats of a length that the side has not shown before.
 const NEW_LENGTH: f32 = 9.0;
@@ -27,20 +27,25 @@ const LIKELY: usize = 3;
 
 /// Replaces lengths (bytes after the IP header, with their limit) of TCP rows where the numbers say
 /// otherwise.
-pub(super) fn agree_with_numbers(draft: &mut Draft<'_>, lengths: &mut [(u32, u32)]) {
+pub(super) fn agree_with_numbers(
+    draft: &mut Draft<'_>,
+    headers: &[Headers],
+    lengths: &mut [(u32, u32)],
+) {
     for flow in 0..draft.flows.len() {
         if draft.flows[flow].transport != Transport::Tcp {
             continue;
         }
         for connection in draft.connections(flow) {
-            let settled = |row: usize| {
-                if draft.value(row, tcp::SYN) + draft.value(row, tcp::RST) > 0 {
+            let settled = |row: usize, bare: bool| {
+                let told = |most| Some(Length::of(draft, row, headers[row], most));
+                if bare {
                     // Neither opening nor reset carries data.
-                    return (0, 0);
+                    return (0, told(0));
                 }
                 let (length, limit) = lengths[row];
-                let fixed = fixed(draft, row);
-                (length.saturating_sub(fixed), limit.saturating_sub(fixed))
+                let fixed = headers[row].behind_ip();
+                (length.saturating_sub(fixed), told(limit.saturating_sub(fixed)))
             };
             let segments = segments(draft, &connection, settled);
             let starts = starts(draft, &segments, flow, draft.noise);
@@ -50,18 +55,12 @@ pub(super) fn agree_with_numbers(draft: &mut Draft<'_>, lengths: &mut [(u32, u32
                 let noise = Some(draft.noise);
                 let placed = lay_out(draft, &segments, side, &start.numbers, &open, noise);
                 for (segment, placed) in segments.iter().filter(|s| s.side == side).zip(placed) {
-                    lengths[segment.row].0 = placed.payload + fixed(draft, segment.row);
+                    lengths[segment.row].0 = placed.payload + headers[segment.row].behind_ip();
                     draft.rows[segment.row].placed = Some(placed);
                 }
             }
         }
     }
-}
-
-/// Bytes of a row between IP header and data.
-fn fixed(draft: &Draft<'_>, row: usize) -> u32 {
-    let (_, extension, transport) = headers(draft, row);
-    extension + transport
 }
 
 /// Lengths while they are still to be decided.
@@ -73,6 +72,8 @@ struct Open<'a> {
     frequent: Vec<Frequent>,
     /// Nats of a length that none has.
     unseen: f32,
+    /// Nats of so many wrong bits of a length field, where every cell is certain.
+    prices: [f32; 33],
 }
 
 /// A length that segments of a side have.
@@ -95,14 +96,18 @@ impl<'a> Open<'a> {
         let frequent = frequent
             .into_iter()
             .map(|(payload, count)| Frequent { payload, nats: [nats(count), nats(count - 1)] });
-        Self { draft, fewest, frequent: frequent.collect(), unseen: nats(0) }
+        let prices = draft.noise.prices(ipv4::TOTAL_LENGTH.bits);
+        Self { draft, fewest, frequent: frequent.collect(), unseen: nats(0), prices }
     }
 
     /// Nats of what the length field says to `payload` bytes.
     fn told(&self, segment: &Segment, payload: u32) -> f32 {
-        let Segment { row, length, length_column, empty, .. } = *segment;
+        let Some(Length { reading, column, empty, .. }) = segment.length else { return 0.0 };
         let (evidence, noise) = (self.draft.evidence, self.draft.noise);
-        evidence.cost_of(noise, row, length_column, length, payload + empty)
+        if evidence.is_certain() {
+            return self.prices[reading.wrong(payload + empty) as usize];
+        }
+        evidence.cost_of(noise, segment.row, column, reading, payload + empty)
     }
 }
 
@@ -118,27 +123,28 @@ impl Lengths for Open<'_> {
         self.told(segment, payload) + nats + short
     }
 
-    fn likely(&self, segment: &Segment) -> Vec<u32> {
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32 {
+        let most = segment.most();
         let mut best = [(f32::MAX, 0); LIKELY];
         for Frequent { payload, nats: [nats, _] } in &self.frequent {
             let worst = best[LIKELY - 1].0;
-            if *payload > segment.most || *payload == segment.payload || *nats >= worst {
+            if *payload > most || *payload == segment.payload || *nats >= worst {
                 continue;
             }
             let price = self.told(segment, *payload) + nats;
             if price < worst {
-                let at = best.partition_point(|(known, _)| *known <= price);
-                best[at..].rotate_right(1);
-                best[at] = (price, *payload);
+                insert(&mut best, (price, *payload));
             }
         }
-        let mut likely = Vec::with_capacity(LIKELY + 2);
-        likely.push(segment.payload);
-        likely.extend(best.iter().filter(|(price, _)| *price < f32::MAX).map(|(_, p)| *p));
-        let own = segment.length.value.checked_sub(segment.empty);
-        if let Some(own) = own.filter(|own| *own <= segment.most && !likely.contains(own)) {
-            likely.push(own);
-        }
-        likely
+        let priced = |payload: u32| (payload, self.cost(segment, payload));
+        likely.push(priced(segment.payload));
+        likely.extend(best.iter().filter(|(price, _)| *price < f32::MAX).map(|(_, p)| priced(*p)));
+        let own = segment.length.and_then(|told| told.reading.value.checked_sub(told.empty));
+        let own = own.filter(|own| *own <= most && likely.iter().all(|(l, _)| l != own));
+        likely.extend(own.map(priced));
+        // A field that reads otherwise has a wrong bit.
+        let told = segment.length.is_some_and(|told| told.reading.is_full());
+        let wrong = if told && self.draft.evidence.is_certain() { self.prices[1] } else { 0.0 };
+        best[LIKELY - 1].0.min(wrong + self.unseen)
     }
 }

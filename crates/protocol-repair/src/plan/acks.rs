@@ -1,6 +1,7 @@
 //! What each segment acknowledges: never less than before, never more than was sent.
 
 use super::beam::{Beam, Breadth, State};
+use super::candidates::insert;
 use super::course::fill;
 use super::segment::{SILENT, Segment, distance, filled};
 use super::stream::{ALL, AS_BEFORE, PASSES, Placed, REACH, SOME};
@@ -16,6 +17,9 @@ const NO_END: f32 = 1.8;
 const COMPARED: usize = 128;
 /// Wrong bits of an acknowledgement that is taken for an end's.
 const WRONG_BITS: u32 = 6;
+
+/// Ends that are tried.
+const ALIKE: usize = 3;
 
 /// How far the search looks.
 const BREADTH: Breadth = Breadth { width: 24, margin: 45.0 };
@@ -108,10 +112,10 @@ pub(super) fn decide(
                 Some(before) => distance(*before, value) > 0 && distance(value, head) > 0,
                 None => value != head && head.wrapping_sub(value) < REACH,
             };
-            for value in alike.iter().copied().filter(|v| within(*v)) {
+            for value in alike.into_iter().flatten().filter(|v| within(*v)) {
                 offer(AN_END + some(value), value);
             }
-            if let Some(own) = own.filter(|v| within(*v) && !alike.contains(v)) {
+            if let Some(own) = own.filter(|v| within(*v) && !alike.contains(&Some(*v))) {
                 let span = head.wrapping_sub(state.unwrap_or(head.wrapping_sub(REACH)));
                 offer(NO_END + (span as f32).ln() + some(own), own);
             }
@@ -121,13 +125,20 @@ pub(super) fn decide(
 }
 
 /// The ends but the last that the segment's own number resembles most.
-fn alike(segment: &Segment, ends: &[u32]) -> Vec<u32> {
+fn alike(segment: &Segment, ends: &[u32]) -> [Option<u32>; ALIKE] {
     let reading = segment.ack_number;
-    let wrong = |value: u32| reading.wrong(value);
-    let compared = ends.iter().rev().skip(1).take(COMPARED);
-    let mut out: Vec<(u32, u32)> =
-        compared.map(|end| (wrong(*end), *end)).filter(|(w, _)| *w <= WRONG_BITS).collect();
-    out.sort_by_key(|(wrong, _)| *wrong);
-    out.truncate(3);
-    out.into_iter().map(|(_, end)| end).collect()
+    let earlier = &ends[..ends.len().saturating_sub(1)];
+    let compared = &earlier[earlier.len().saturating_sub(COMPARED)..];
+    // All are counted first: a compiler does several at once.
+    let mut wrong = [0; COMPARED];
+    for (wrong, end) in wrong.iter_mut().zip(compared) {
+        *wrong = reading.wrong(*end);
+    }
+    let mut best = [(WRONG_BITS + 1, 0); ALIKE];
+    for (wrong, end) in wrong.iter().zip(compared).rev() {
+        if *wrong < best[ALIKE - 1].0 {
+            insert(&mut best, (*wrong, *end));
+        }
+    }
+    best.map(|(wrong, end)| (wrong <= WRONG_BITS).then_some(end))
 }

@@ -1,6 +1,6 @@
 //! Where the streams of a connection may begin.
 
-use super::segment::{SILENT, Segment, filled};
+use super::segment::{SILENT, Segment, filled, silent_at_most};
 use crate::draft::Draft;
 use crate::evidence::{Noise, Reading};
 use nprint_codec::tcp;
@@ -75,38 +75,47 @@ pub(crate) fn starts(
 
 fn of_votes(draft: &Draft<'_>, votes: &[Vote], drawn: u32, noise: Noise, trusted: bool) -> Starts {
     let certain = draft.evidence.is_certain();
-    let prices = noise.prices(32).map(|price| price.min(SILENT));
-    let cost = |base: u32, heard: usize| -> f32 {
-        let of = |v: &Vote| {
-            let value = base.wrapping_add(v.offset);
-            if certain {
-                return prices[v.reading.wrong(value) as usize];
-            }
-            draft.evidence.cost_of(noise, v.row, v.column, v.reading, value).min(SILENT)
-        };
-        votes.iter().take(heard).map(of).sum()
+    let prices = silent_at_most(noise);
+    let of = |v: &Vote, base: u32| {
+        let value = base.wrapping_add(v.offset);
+        if certain {
+            return prices[v.reading.wrong(value) as usize];
+        }
+        draft.evidence.cost_of(noise, v.row, v.column, v.reading, value).min(SILENT)
+    };
+    // What so many votes say to a first number, if that is less than `most`.
+    let cost = |base: u32, heard: usize, most: f32| {
+        votes.iter().take(heard).try_fold(0.0, |sum, vote| {
+            let sum = sum + of(vote, base);
+            (sum < most).then_some(sum)
+        })
     };
     let Some(near) = votes.iter().find(|v| v.reading.is_full()).or(votes.first()) else {
         return Starts { numbers: vec![(0.0, drawn)], told: false };
     };
     let near = near.reading.value.wrapping_sub(near.offset);
-    let of = |v: &Vote| filled(v.reading, near.wrapping_add(v.offset)).wrapping_sub(v.offset);
-    let named: Vec<u32> = votes.iter().map(of).collect();
+    let name = |v: &Vote| filled(v.reading, near.wrapping_add(v.offset)).wrapping_sub(v.offset);
+    let named: Vec<u32> = votes.iter().map(name).collect();
     let mut tried: Vec<u32> = Vec::with_capacity(TRIED);
     if trusted {
         // Of a repaired trace, which is read again, the first number is the one.
         tried.push(named[0]);
     } else {
-        for heard in HEARD {
-            let ranked = likeliest(&named[..named.len().min(heard)], |base| cost(base, heard));
-            let room = TRIED.div_ceil(HEARD.len());
-            let fresh: Vec<u32> =
-                ranked.into_iter().filter(|n| !tried.contains(n)).take(room).collect();
+        let room = TRIED.div_ceil(HEARD.len());
+        let mut ranked = Vec::new();
+        let mut known = 0;
+        for heard in HEARD.map(|heard| heard.min(votes.len())) {
+            if heard != known {
+                ranked = likeliest(&named[..heard], |base, most| cost(base, heard, most));
+                known = heard;
+            }
+            let fresh = ranked.iter().filter(|n| !tried.contains(n)).take(room);
+            let fresh: Vec<u32> = fresh.copied().collect();
             tried.extend(fresh);
         }
     }
     let best = tried[0];
-    let least = cost(best, VOTES);
+    let least = votes.iter().map(|v| of(v, best)).sum::<f32>();
     // Numbers drawn anew agree with none but the one that was chosen.
     let others = votes.len().saturating_sub(1) as f32;
     let told = agreed(&named, best) || (votes.len() >= 6 && least < 0.5 * SILENT * others);
@@ -120,9 +129,10 @@ fn agreed(named: &[u32], number: u32) -> bool {
 
 /// The cheapest of some numbers and, unless several rows name the best, of these with wrong bits
 /// corrected, and of the best with single bits turned: where every number has wrong bits, none names the
-/// right one.
-fn likeliest(named: &[u32], cost: impl Fn(u32) -> f32) -> Vec<u32> {
-    let mut tried: Vec<(f32, u32)> = named.iter().map(|n| (cost(*n), *n)).collect();
+/// right one. `cost` says what a number costs if that is less than a limit.
+fn likeliest(named: &[u32], cost: impl Fn(u32, f32) -> Option<f32>) -> Vec<u32> {
+    let whole = |number: u32| (cost(number, f32::INFINITY).unwrap_or(f32::MAX), number);
+    let mut tried: Vec<(f32, u32)> = named.iter().map(|n| whole(*n)).collect();
     let rank = |tried: &mut Vec<(f32, u32)>| {
         tried.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         tried.dedup();
@@ -134,18 +144,20 @@ fn likeliest(named: &[u32], cost: impl Fn(u32) -> f32) -> Vec<u32> {
         tried.extend(corrected);
         rank(&mut tried);
         let best = tried[0].1;
-        tried.extend((0..32).map(|bit| best ^ (1 << bit)).map(|n| (cost(n), n)));
+        tried.extend((0..32).map(|bit| whole(best ^ (1 << bit))));
         rank(&mut tried);
     }
     tried.into_iter().map(|t| t.1).collect()
 }
 
 /// The number with every bit turned that makes it cheaper.
-fn corrected((mut least, mut number): (f32, u32), cost: impl Fn(u32) -> f32) -> (f32, u32) {
+fn corrected(
+    (mut least, mut number): (f32, u32),
+    cost: impl Fn(u32, f32) -> Option<f32>,
+) -> (f32, u32) {
     for bit in 0..32 {
         let turned = number ^ (1 << bit);
-        let price = cost(turned);
-        if price < least {
+        if let Some(price) = cost(turned, least) {
             (least, number) = (price, turned);
         }
     }

@@ -58,19 +58,46 @@ pub(super) struct Offers<'a, S: State, C> {
     next: &'a mut Vec<Next<C>>,
     keys: &'a mut Vec<S::Key>,
     slots: &'a mut Vec<S>,
-    least: &'a mut f32,
-    margin: f32,
-    /// Cost above which a state is not among the cheapest.
-    limit: &'a mut f32,
+    bounds: &'a mut Bounds,
     width: usize,
     so_far: f32,
     before: u32,
 }
 
+/// What the states of a step may cost.
+struct Bounds {
+    /// The least rank so far.
+    least: f32,
+    /// Ranks so much above it are given up.
+    margin: f32,
+    /// Rank above which a state is not among the cheapest.
+    limit: f32,
+    /// The most that follows: of ranks that may be kept.
+    most: f32,
+}
+
+impl Bounds {
+    fn within(margin: f32) -> Self {
+        Self { least: f32::MAX, margin, limit: f32::MAX, most: f32::MAX }
+    }
+
+    /// A rank that may be kept.
+    fn know(&mut self, rank: f32) {
+        self.least = rank.min(self.least);
+        self.most = (self.least + self.margin).min(self.limit);
+    }
+
+    /// So many are cheaper that no rank above this is kept.
+    fn limit(&mut self, rank: f32) {
+        self.limit = rank;
+        self.most = (self.least + self.margin).min(self.limit);
+    }
+}
+
 impl<S: State, C: Copy> Offers<'_, S, C> {
     /// Whether anything that costs so much may be kept.
     pub(super) fn within(&self, cost: f32) -> bool {
-        self.so_far + cost <= (*self.least + self.margin).min(*self.limit)
+        self.so_far + cost <= self.bounds.most
     }
 
     /// Offers a state, by its key, with what it costs; it is made only where it may be kept.
@@ -93,7 +120,7 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
         }
         let cost = self.so_far + cost;
         let rank = cost + foreseen;
-        *self.least = rank.min(*self.least);
+        self.bounds.know(rank);
         let before = self.before;
         match self.keys.iter().position(|k| *k == key).map(|at| &mut self.next[at]) {
             Some(known) if known.cost <= cost => {}
@@ -114,7 +141,7 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
             self.next.truncate(width);
             self.keys.clear();
             self.keys.extend(self.next.iter().map(|n| self.slots[n.slot as usize].key()));
-            *self.limit = self.next[width - 1].rank;
+            self.bounds.limit(self.next[width - 1].rank);
         }
     }
 }
@@ -147,22 +174,20 @@ impl<S: State, C: Copy> Beam<S, C> {
         self.next.clear();
         self.keys.clear();
         self.slots.clear();
-        let (mut least, mut limit) = (f32::MAX, f32::MAX);
+        let mut bounds = Bounds::within(margin);
         for (so_far, state, before) in &self.states {
             let (so_far, before) = (*so_far, *before);
-            if so_far > (least + margin).min(limit) {
+            if so_far > bounds.most {
                 continue;
             }
             let (next, keys, slots) = (&mut self.next, &mut self.keys, &mut self.slots);
-            let (least, limit) = (&mut least, &mut limit);
-            choices(
-                state,
-                &mut Offers { next, keys, slots, least, margin, limit, width, so_far, before },
-            );
+            let bounds = &mut bounds;
+            choices(state, &mut Offers { next, keys, slots, bounds, width, so_far, before });
         }
         // A stable sort: of equal costs the first offer wins.
         self.next.sort_by(|a, b| a.rank.total_cmp(&b.rank));
         self.states.clear();
+        let least = bounds.least;
         for Next { cost, rank, slot, before, choice } in self.next.drain(..) {
             if self.states.len() == width || rank > least + margin {
                 break;

@@ -1,6 +1,6 @@
 //! How long a segment may be, and what later numbers say of it.
 
-use super::segment::{Numbers, Segment, filled};
+use super::segment::{Length, Number, Numbers, Segment, filled};
 use crate::evidence::Reading;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -15,8 +15,6 @@ const TRIED: usize = 3;
 const FORESEEN: [f32; 2] = [14.0, 10.0];
 /// Wrong bits of a number that still says where a segment ends.
 const FEW: f32 = 3.0;
-/// Wrong bits of a number from which on it is another one.
-const UNRELATED: f32 = 6.0;
 /// Cells of a number that confirms something and may yet say nothing.
 const MISSING: u32 = 4;
 
@@ -27,8 +25,8 @@ pub(crate) trait Lengths {
 
     /// Nats of its having `payload` bytes.
     fn cost(&self, segment: &Segment, payload: u32) -> f32;
-    /// Its likeliest lengths by themselves.
-    fn likely(&self, segment: &Segment) -> Vec<u32>;
+    /// Adds its likeliest lengths by themselves, each with its cost; the least that any other costs.
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32;
 }
 
 /// Lengths that are decided.
@@ -41,46 +39,92 @@ impl Lengths for Fixed {
         if payload == segment.payload { 0.0 } else { f32::MAX }
     }
 
-    fn likely(&self, segment: &Segment) -> Vec<u32> {
-        vec![segment.payload]
+    fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32 {
+        likely.push((segment.payload, 0.0));
+        f32::MAX
     }
 }
 
 /// A later number that says where a segment ends.
 #[derive(Clone, Copy)]
-pub(super) struct End<'a> {
-    segment: &'a Segment,
-    /// Whether it is what the other side acknowledges.
-    is_answer: bool,
+pub(super) struct End {
+    number: Number,
     /// Numbers between the end and it.
     skipped: u32,
 }
 
-impl End<'_> {
-    fn reading(self) -> Reading {
-        if self.is_answer { self.segment.ack_number } else { self.segment.seq }
-    }
-
+impl End {
     /// The end, if it lies near `number`.
     pub(super) fn near(self, number: u32) -> u32 {
-        filled(self.reading(), number.wrapping_add(self.skipped)).wrapping_sub(self.skipped)
+        filled(self.number.reading, number.wrapping_add(self.skipped)).wrapping_sub(self.skipped)
     }
 
     /// Whether the number is that of a segment's ending at `end`: 32 bits do not agree by chance.
     fn says(self, end: u32) -> bool {
-        says(self.reading(), end.wrapping_add(self.skipped))
+        says(self.number.reading, end.wrapping_add(self.skipped))
+    }
+}
+
+/// Later numbers that say where a segment ends: that of the next segment of its side, answers, and
+/// the numbers of the segments that follow on its side.
+///
+/// # Layout
+/// Side by side, so that a compiler compares an end with all of them at once. One that is missing has no
+/// known bits: it costs nothing.
+#[derive(Default)]
+struct Ends {
+    ends: [Option<End>; LATER],
+    value: [u32; LATER],
+    known: [u32; LATER],
+    skipped: [u32; LATER],
+    answers: usize,
+}
+
+/// Those that say it first: the next number and the answers.
+const SOON: usize = 1 + ANSWERS;
+const LATER: usize = NEXT + ANSWERS;
+
+impl Ends {
+    /// Goes on to those of the segment at `index`: of the next segments of its side, if what lies between is as long
+    /// as settled, and the other side's next acknowledgements.
+    fn turn_to(&mut self, numbers: &Numbers<'_>, segments: &[Segment], index: usize) {
+        let side = segments[index].side;
+        let later = &segments[index + 1..];
+        (self.ends, self.known, self.answers) = ([None; LATER], [0; LATER], 0);
+        let mut skipped = 0_u32;
+        let own = later.iter().take(8 * NEXT).filter(|s| s.side == side);
+        for (segment, place) in own.zip(std::iter::once(0).chain(SOON..LATER)) {
+            self.put(place, End { number: numbers.seq(segment), skipped });
+            skipped = skipped.wrapping_add(segment.payload + segment.control());
+        }
+        let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
+        for (segment, place) in answers.zip(1..SOON) {
+            self.put(place, End { number: numbers.ack(segment), skipped: 0 });
+            self.answers = place;
+        }
     }
 
-    /// Nats that the number speaks against a segment's ending at `end`. One with many wrong bits is
-    /// another number.
-    fn cost(self, numbers: Numbers<'_>, end: u32) -> f32 {
-        let number = end.wrapping_add(self.skipped);
-        let cost = if self.is_answer {
-            numbers.ack(self.segment, number)
-        } else {
-            numbers.seq(self.segment, number)
-        };
-        cost.min(UNRELATED * numbers.bit_cost())
+    fn put(&mut self, place: usize, end: End) {
+        self.ends[place] = Some(end);
+        let reading = end.number.reading;
+        (self.value[place], self.known[place]) = (reading.value, reading.known);
+        self.skipped[place] = end.skipped;
+    }
+
+    /// In the order in which they come: those of its own side, then answers.
+    fn iter(&self) -> impl Iterator<Item = &End> {
+        let (soon, behind) = self.ends.split_at(SOON);
+        soon[..1].iter().chain(behind).chain(&soon[1..]).flatten()
+    }
+
+    /// Nats that the first `N` speak against a segment's ending at `end`. A number with many wrong bits is
+    /// another one.
+    #[inline]
+    fn costs<const N: usize>(&self, numbers: &Numbers<'_>, end: u32) -> [f32; N] {
+        let wrong: [u32; N] = std::array::from_fn(|place| {
+            (self.value[place] ^ end.wrapping_add(self.skipped[place])) & self.known[place]
+        });
+        numbers.related(wrong, |place| self.ends[place].map(|told| told.number))
     }
 }
 
@@ -89,123 +133,127 @@ fn says(reading: Reading, number: u32) -> bool {
     reading.wrong(number) == 0 && reading.missing() <= MISSING
 }
 
-/// Where later numbers say that a segment ends: those of the next segments of its side, if what lies
-/// between is as long as settled, and the other side's next acknowledgements. Also how many are of its side.
-fn told_ends(segments: &[Segment], index: usize) -> (Vec<End<'_>>, usize) {
-    let side = segments[index].side;
-    let later = &segments[index + 1..];
-    let mut skipped = 0_u32;
-    let mut out = Vec::with_capacity(NEXT + ANSWERS);
-    for segment in later.iter().take(8 * NEXT).filter(|s| s.side == side).take(NEXT) {
-        out.push(End { segment, is_answer: false, skipped });
-        skipped = skipped.wrapping_add(segment.payload + segment.control());
-    }
-    let own = out.len();
-    let answers = later.iter().take(8 * ANSWERS).filter(|s| s.side != side && s.ack);
-    let answers = answers.take(ANSWERS);
-    out.extend(answers.map(|segment| End { segment, is_answer: true, skipped: 0 }));
-    (out, own)
-}
-
 /// Lengths that a segment may have.
 pub(super) struct Candidates<'a, L> {
-    segment: &'a Segment,
+    numbers: &'a Numbers<'a>,
+    segments: &'a [Segment],
     lengths: &'a L,
+    /// Which segment it is.
+    index: usize,
     /// The likeliest by themselves, each with its cost.
     likely: Vec<(u32, f32)>,
-    /// Those that one wrong bit of its length field makes what it reads.
-    turned: Vec<(u32, f32)>,
-    /// Where later numbers say that it ends: those of its own side, then answers.
-    ends: Vec<End<'a>>,
-    own: usize,
-    numbers: Numbers<'a>,
+    /// The least that any other costs.
+    unlikely: f32,
+    /// Where later numbers say that it ends.
+    ends: Ends,
     /// Whether later numbers leave no doubt of its length.
     pub(super) sure: bool,
-    /// Numbers that it may begin at, each with the lengths that these ends then make.
+    /// What these ends make of its lengths.
     told: RefCell<Told>,
 }
 
-/// For each number so far, where its lengths with their costs stand.
+/// The lengths of a segment by the numbers that it may begin at.
 #[derive(Default)]
 struct Told {
+    /// Those that one wrong bit of its length field makes what it reads.
+    turned: Vec<(u32, f32)>,
+    /// For each number so far, where its lengths with their costs stand.
     numbers: Vec<(u32, Range<usize>)>,
     lengths: Vec<(u32, f32)>,
 }
 
 impl<'a, L: Lengths> Candidates<'a, L> {
-    /// Of the segment at `index`.
-    pub(super) fn of(
-        numbers: Numbers<'a>,
-        segments: &'a [Segment],
-        index: usize,
-        lengths: &'a L,
-    ) -> Self {
-        let segment = &segments[index];
-        let priced = |length: u32| (length, lengths.cost(segment, length));
-        let likely: Vec<(u32, f32)> = lengths.likely(segment).into_iter().map(priced).collect();
-        let mut turned = Vec::new();
-        if !L::DECIDED {
-            let own = segment.length.value & low_bits(segment.most + segment.empty);
-            turned = (0..32 - (segment.most + segment.empty).leading_zeros())
-                .map(|bit| own ^ (1 << bit))
-                .chain([own])
-                .filter_map(|total| total.checked_sub(segment.empty))
-                .filter(|l| *l <= segment.most && likely.iter().all(|(known, _)| known != l))
-                .map(priced)
-                .collect();
-        }
-        let (ends, own) = told_ends(segments, index);
+    pub(super) fn new(numbers: &'a Numbers<'a>, segments: &'a [Segment], lengths: &'a L) -> Self {
         Self {
-            segment,
-            lengths,
-            likely,
-            turned,
-            ends,
-            own,
             numbers,
+            segments,
+            lengths,
+            index: 0,
+            likely: Vec::new(),
+            unlikely: 0.0,
+            ends: Ends::default(),
             sure: false,
             told: RefCell::default(),
         }
     }
 
+    /// Goes on to the segment at `index`.
+    pub(super) fn turn_to(&mut self, index: usize) {
+        self.index = index;
+        self.sure = false;
+        let segment = &self.segments[index];
+        self.likely.clear();
+        self.unlikely = self.lengths.likely(segment, &mut self.likely);
+        self.ends.turn_to(self.numbers, self.segments, index);
+        self.told.get_mut().numbers.clear();
+    }
+
+    fn segment(&self) -> &'a Segment {
+        &self.segments[self.index]
+    }
+
     /// The number of the next segment of its side.
-    pub(super) fn next(&self) -> Option<End<'a>> {
-        self.ends[..self.own].first().copied()
+    pub(super) fn next(&self) -> Option<End> {
+        self.ends.ends[0]
     }
 
     /// Whether two numbers or more agree without a wrong bit that the segment begins at `seq` and has
     /// the length that it has by itself.
     pub(super) fn confirmed(&self, seq: u32) -> bool {
-        let end = seq.wrapping_add(self.segment.payload + self.segment.control());
+        let end = seq.wrapping_add(self.segment().payload + self.segment().control());
         let ends = self.ends.iter().filter(|told| told.says(end)).take(2).count();
-        ends > 0 && ends + usize::from(says(self.segment.seq, seq)) > 1
+        ends > 0 && ends + usize::from(says(self.segment().seq, seq)) > 1
     }
 
-    /// Offers the lengths of the segment if it begins at `seq`, each with its cost.
-    pub(super) fn offer(&self, seq: u32, mut offer: impl FnMut(u32, f32)) {
-        self.likely.iter().for_each(|(payload, cost)| offer(*payload, *cost));
-        if L::DECIDED || self.sure {
-            return;
-        }
+    /// The likeliest lengths of the segment by themselves, each with its cost.
+    pub(super) fn likely(&self) -> &[(u32, f32)] {
+        &self.likely
+    }
+
+    /// The least that any other length costs.
+    pub(super) fn unlikely(&self) -> f32 {
+        self.unlikely
+    }
+
+    /// Offers the other lengths, each with its cost, that later numbers speak for if the segment begins
+    /// at `seq`.
+    pub(super) fn told(&self, seq: u32, offer: impl FnMut(&(u32, f32))) {
+        let Some(field) = self.segment().length.filter(|_| !self.sure) else { return };
         // Many states stand at the same number.
         let mut told = self.told.borrow_mut();
-        let Told { numbers, lengths } = &mut *told;
+        let Told { turned, numbers, lengths } = &mut *told;
+        if numbers.is_empty() {
+            self.turn(field, turned);
+            lengths.clear();
+        }
         let known = numbers.iter().find(|(number, _)| *number == seq);
         let range = if let Some((_, range)) = known {
             range.clone()
         } else {
             let start = lengths.len();
-            lengths.extend(self.tell(seq));
+            lengths.extend(self.tell(seq, field.most, turned));
             numbers.push((seq, start..lengths.len()));
             start..lengths.len()
         };
-        lengths[range].iter().for_each(|(payload, cost)| offer(*payload, *cost));
+        lengths[range].iter().for_each(offer);
+    }
+
+    /// The lengths that one wrong bit of the segment's length field makes what it reads.
+    fn turn(&self, field: Length, turned: &mut Vec<(u32, f32)>) {
+        let segment = self.segment();
+        let most = field.most + field.empty;
+        let own = field.reading.value & low_bits(most);
+        let totals = (0..32 - most.leading_zeros()).map(|bit| own ^ (1 << bit)).chain([own]);
+        let lengths = totals.filter_map(|total| total.checked_sub(field.empty));
+        let other = |l: &u32| *l <= field.most && self.likely.iter().all(|(known, _)| known != l);
+        turned.clear();
+        turned.extend(lengths.filter(other).map(|l| (l, self.lengths.cost(segment, l))));
     }
 
     /// The lengths that later numbers speak for if the segment begins at `seq`, each with its cost: of
     /// those that they make and those one wrong bit away from its own, the likeliest.
-    fn tell(&self, seq: u32) -> impl Iterator<Item = (u32, f32)> {
-        let first = seq.wrapping_add(self.segment.control());
+    fn tell(&self, seq: u32, most: u32, turned: &[(u32, f32)]) -> impl Iterator<Item = (u32, f32)> {
+        let first = seq.wrapping_add(self.segment().control());
         let mut best = [(f32::MAX, (0, 0.0)); TRIED];
         let mut consider = |(payload, cost): (u32, f32)| {
             if cost >= best[TRIED - 1].0 || best.iter().any(|b| b.0 < f32::MAX && b.1.0 == payload)
@@ -213,45 +261,55 @@ impl<'a, L: Lengths> Candidates<'a, L> {
                 return;
             }
             let end = first.wrapping_add(payload);
-            if let Some(price) = self.with_later(cost, end, best[TRIED - 1].0) {
-                let at = best.partition_point(|(known, _)| *known <= price);
-                best[at..].rotate_right(1);
-                best[at] = (price, (payload, cost));
+            let price = self.with_later(cost, end);
+            if price < best[TRIED - 1].0 {
+                insert(&mut best, (price, (payload, cost)));
             }
         };
-        let low = low_bits(self.segment.most);
+        let low = low_bits(most);
         let few = FEW * self.numbers.bit_cost();
-        for end in &self.ends {
+        for end in self.ends.iter() {
             // High bits that are wrong would make no packet's length.
             let payload = end.near(first).wrapping_sub(first) & low;
-            if payload <= self.segment.most
-                && end.cost(self.numbers, first.wrapping_add(payload)) <= few
+            if payload <= most
+                && self
+                    .numbers
+                    .cost(end.number, first.wrapping_add(payload).wrapping_add(end.skipped))
+                    <= few
                 && self.likely.iter().all(|(l, _)| *l != payload)
             {
-                consider((payload, self.lengths.cost(self.segment, payload)));
+                consider((payload, self.lengths.cost(self.segment(), payload)));
             }
         }
-        self.turned.iter().copied().for_each(consider);
+        turned.iter().copied().for_each(consider);
         best.into_iter().filter(|b| b.0 < f32::MAX).map(|b| b.1)
     }
 
     /// What a stream that stands at `head` after the segment will cost: what the next number of its side
     /// speaks against it, and of the answers the one that does so least.
     pub(super) fn foreseen(&self, head: u32) -> f32 {
-        let (own, answers) = self.ends.split_at(self.own);
-        let next = own.first().map_or(0.0, |told| told.cost(self.numbers, head));
-        let answered = answers.iter().map(|told| told.cost(self.numbers, head)).reduce(f32::min);
+        let [next, answers @ ..] = self.ends.costs::<SOON>(self.numbers, head);
+        let answered = answers[..self.ends.answers].iter().copied().reduce(f32::min);
         next.min(FORESEEN[0]) + answered.unwrap_or(0.0).min(FORESEEN[1])
     }
 
-    /// `cost` and what the later numbers speak against a segment that ends there, if together less than
-    /// `most`.
-    fn with_later(&self, cost: f32, end: u32, most: f32) -> Option<f32> {
-        self.ends.iter().try_fold(cost, |sum, told| {
-            let sum = sum + told.cost(self.numbers, end);
-            (sum < most).then_some(sum)
-        })
+    /// `cost` and what the later numbers speak against a segment that ends there.
+    fn with_later(&self, cost: f32, end: u32) -> f32 {
+        let costs = self.ends.costs::<LATER>(self.numbers, end);
+        let (soon, behind) = costs.split_at(SOON);
+        let in_order = soon[..1].iter().chain(behind).chain(&soon[1..]);
+        in_order.fold(cost, |sum, cost| sum + cost)
     }
+}
+
+/// Puts what is cheaper than the last of `best` in its place: behind what costs as much.
+pub(crate) fn insert<K: Copy + PartialOrd, T: Copy>(best: &mut [(K, T)], new: (K, T)) {
+    let mut at = best.len() - 1;
+    while at > 0 && best[at - 1].0 > new.0 {
+        best[at] = best[at - 1];
+        at -= 1;
+    }
+    best[at] = new;
 }
 
 /// The bits that a number up to `most` has.

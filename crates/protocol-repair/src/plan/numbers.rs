@@ -20,15 +20,13 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             continue;
         }
         for connection in draft.connections(flow) {
-            let segments = segments(draft, &connection, |row| {
-                let payload = draft.rows[row].payload_bytes;
-                (payload, payload)
-            });
+            let decided = |row: usize, _| (draft.rows[row].payload_bytes, None);
+            let segments = segments(draft, &connection, decided);
             let verdict = explain(&segments);
             draft.explained.0 += verdict.explained;
             draft.explained.1 += connection.len();
             if verdict.keep && draft.noise.is_clean() {
-                keep(draft, &connection);
+                keep(draft, &segments);
             } else {
                 renumber(draft, &segments, flow, &verdict);
             }
@@ -118,12 +116,10 @@ fn explain(segments: &[Segment]) -> Verdict {
     }
 }
 
-fn keep(draft: &mut Draft<'_>, rows: &[usize]) {
-    for row in rows {
-        let (seq, ack) =
-            (draft.evidence.read(*row, tcp::SEQ), draft.evidence.read(*row, tcp::ACK_NUMBER));
-        draft.set(*row, tcp::SEQ, seq.value);
-        draft.set(*row, tcp::ACK_NUMBER, ack.value);
+fn keep(draft: &mut Draft<'_>, segments: &[Segment]) {
+    for segment in segments {
+        draft.set(segment.row, tcp::SEQ, segment.seq.value);
+        draft.set(segment.row, tcp::ACK_NUMBER, segment.ack_number.value);
     }
 }
 

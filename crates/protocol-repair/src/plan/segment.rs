@@ -1,12 +1,15 @@
 //! The rows of a connection as the search over its streams sees them.
 
-use crate::compile::lengths::headers;
+use crate::compile::lengths::Headers;
 use crate::draft::Draft;
-use crate::evidence::{Evidence, Noise, Reading};
+use crate::evidence::{Evidence, Noise, Reading, extract};
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
 /// Nats of a number that says nothing: each of its 32 bits is as likely 1 as 0.
 pub(super) const SILENT: f32 = 32.0 * std::f32::consts::LN_2;
+
+/// Wrong bits of a number from which on it is another one.
+const UNRELATED: u16 = 6;
 
 /// How far `to` lies ahead of `from`.
 pub(super) fn distance(from: u32, to: u32) -> i32 {
@@ -30,12 +33,8 @@ pub(crate) struct Segment {
     pub(crate) ack: bool,
     /// Bytes of data, as settled by themselves.
     pub(crate) payload: u32,
-    /// Most bytes that it can have.
-    pub(crate) most: u32,
-    /// The IP length field as it reads, its column, and what it says of an empty segment.
-    pub(crate) length: Reading,
-    pub(crate) length_column: usize,
-    pub(crate) empty: u32,
+    /// What is told of them, unless they are decided.
+    pub(crate) length: Option<Length>,
     /// A step of the handshake, or a reset without acknowledgement: its numbers follow from the
     /// others' whatever its own say.
     pub(crate) exact: bool,
@@ -44,49 +43,74 @@ pub(crate) struct Segment {
     pub(crate) ack_number: Reading,
 }
 
+/// The IP length of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Length {
+    /// The field as it reads, and its first column.
+    pub(crate) reading: Reading,
+    pub(crate) column: usize,
+    /// What it says of an empty segment.
+    pub(crate) empty: u32,
+    /// Most bytes of data that the segment can have.
+    pub(crate) most: u32,
+}
+
+impl Length {
+    /// That of a row with `headers` and at most `most` bytes of data.
+    pub(crate) fn of(draft: &Draft<'_>, row: usize, headers: Headers, most: u32) -> Self {
+        let (field, empty) = match draft.rows[row].stack.version {
+            IpVersion::V4 => (ipv4::TOTAL_LENGTH, headers.ip + headers.behind_ip()),
+            IpVersion::V6 => (ipv6::PAYLOAD_LENGTH, headers.behind_ip()),
+        };
+        let column = draft.evidence.cells().layout().column_of(field).unwrap_or(0);
+        Self { reading: draft.evidence.read(row, field), column, empty, most }
+    }
+}
+
 impl Segment {
     /// Sequence space that SYN and FIN take.
     pub(super) fn control(&self) -> u32 {
         u32::from(self.syn) + u32::from(self.fin)
     }
+
+    /// Most bytes of data that it can have.
+    pub(crate) fn most(&self) -> u32 {
+        self.length.map_or(self.payload, |told| told.most)
+    }
 }
 
-/// The rows of a connection; `payload` says how long each one's data is, and how long at most.
+/// The rows of a connection; `payload` says how long the data of each one is, which may be one with SYN or
+/// RST, and what is told of that where it is not decided.
 pub(crate) fn segments(
     draft: &Draft<'_>,
     rows: &[usize],
-    payload: impl Fn(usize) -> (u32, u32),
+    payload: impl Fn(usize, bool) -> (u32, Option<Length>),
 ) -> Vec<Segment> {
-    let opened = rows.first().is_some_and(|r| draft.value(*r, tcp::SYN) == 1);
+    let column = |field| draft.cells.layout().column_of(field).unwrap_or(0);
+    let [syn, fin, rst, ack, seq, ack_number] =
+        [tcp::SYN, tcp::FIN, tcp::RST, tcp::ACK, tcp::SEQ, tcp::ACK_NUMBER].map(column);
     // Of a handshake, numbers are exact; it ends with the first segment without SYN.
-    let (mut answered, mut shaken) = (false, !opened);
+    let (mut answered, mut shaken) = (false, false);
     let mut out = Vec::with_capacity(rows.len());
     for &row in rows {
-        let flag = |field| draft.value(row, field) == 1;
-        let (syn, rst, ack) = (flag(tcp::SYN), flag(tcp::RST), flag(tcp::ACK));
-        let facts = draft.rows[row];
-        let side = facts.direction;
-        let (payload, most) = payload(row);
-        let (ip, extension, transport) = headers(draft, row);
-        let (length, ip) = match facts.stack.version {
-            IpVersion::V4 => (ipv4::TOTAL_LENGTH, ip),
-            IpVersion::V6 => (ipv6::PAYLOAD_LENGTH, 0),
-        };
+        let words = draft.cells.row(row).value_words();
+        let [syn, fin, rst, ack] = [syn, fin, rst, ack].map(|c| extract(words, c, 1) == 1);
+        // One that was not seen to open is past it.
+        shaken |= out.is_empty() && !syn;
+        let side = draft.rows[row].direction;
+        let (payload, length) = payload(row, syn || rst);
         out.push(Segment {
             row,
             side,
             syn,
-            fin: flag(tcp::FIN),
+            fin,
             rst,
             ack,
             payload,
-            most,
-            length: draft.evidence.read(row, length),
-            length_column: draft.evidence.cells().layout().column_of(length).unwrap_or(0),
-            empty: ip + extension + transport,
+            length,
             exact: syn || (rst && !ack) || (!shaken && answered && side == 0),
-            seq: draft.evidence.read(row, tcp::SEQ),
-            ack_number: draft.evidence.read(row, tcp::ACK_NUMBER),
+            seq: draft.evidence.read_columns(row, seq, 32),
+            ack_number: draft.evidence.read_columns(row, ack_number, 32),
         });
         answered |= syn && side == 1;
         shaken |= !syn && ack && !rst;
@@ -94,12 +118,23 @@ pub(crate) fn segments(
     out
 }
 
+/// A sequence or acknowledgement number of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number {
+    pub(super) reading: Reading,
+    row: usize,
+    column: usize,
+}
+
 /// What the evidence says to sequence and acknowledgement numbers.
-#[derive(Clone, Copy)]
 pub(super) struct Numbers<'a> {
     evidence: &'a Evidence<'a>,
     /// `None` where it says nothing.
     noise: Option<Noise>,
+    /// Nats of so many wrong bits, where every cell is certain.
+    prices: [f32; 33],
+    /// The same of numbers that may be others than they are taken for.
+    related: [f32; 64],
     /// First columns of both numbers.
     columns: [usize; 2],
 }
@@ -108,7 +143,10 @@ impl<'a> Numbers<'a> {
     pub(super) fn new(draft: &Draft<'a>, noise: Option<Noise>) -> Self {
         let column = |field| draft.evidence.cells().layout().column_of(field).unwrap_or(0);
         let columns = [tcp::SEQ, tcp::ACK_NUMBER].map(column);
-        Self { evidence: draft.evidence, noise, columns }
+        let prices = noise.map_or([0.0; 33], silent_at_most);
+        let unrelated = f32::from(UNRELATED) * noise.map_or(0.0, |noise| noise.bit_cost);
+        let related = std::array::from_fn(|wrong| prices[wrong.min(32)].min(unrelated));
+        Self { evidence: draft.evidence, noise, prices, related, columns }
     }
 
     /// Whether the numbers of the evidence say anything.
@@ -126,21 +164,67 @@ impl<'a> Numbers<'a> {
         self.noise.map_or(0.0, |noise| noise.bit_cost)
     }
 
-    /// Nats of the segment's sequence number being `value`.
+    /// The segment's sequence number.
     #[inline]
-    pub(super) fn seq(&self, segment: &Segment, value: u32) -> f32 {
-        self.cost(segment.row, self.columns[0], segment.seq, value)
+    pub(super) fn seq(&self, segment: &Segment) -> Number {
+        Number { reading: segment.seq, row: segment.row, column: self.columns[0] }
     }
 
-    /// Nats of its acknowledgement number being `value`.
+    /// Its acknowledgement number.
     #[inline]
-    pub(super) fn ack(&self, segment: &Segment, value: u32) -> f32 {
-        self.cost(segment.row, self.columns[1], segment.ack_number, value)
+    pub(super) fn ack(&self, segment: &Segment) -> Number {
+        Number { reading: segment.ack_number, row: segment.row, column: self.columns[1] }
     }
 
+    /// Nats of a number's being `value`.
     #[inline]
-    fn cost(&self, row: usize, column: usize, reading: Reading, value: u32) -> f32 {
-        let of = |noise| self.evidence.cost_of(noise, row, column, reading, value).min(SILENT);
-        self.noise.map_or(0.0, of)
+    pub(super) fn cost(&self, number: Number, value: u32) -> f32 {
+        let Number { reading, row, column } = number;
+        match self.noise {
+            Some(noise) if !self.evidence.is_certain() => {
+                self.evidence.cost_of(noise, row, column, reading, value).min(SILENT)
+            }
+            _ => self.prices[reading.wrong(value) as usize],
+        }
     }
+
+    /// Nats of numbers with these wrong bits, of which one with many is another number. `number` says which
+    /// number it is.
+    #[inline]
+    pub(super) fn related<const N: usize>(
+        &self,
+        wrong: [u32; N],
+        number: impl Fn(usize) -> Option<Number>,
+    ) -> [f32; N] {
+        match self.noise {
+            Some(noise) if !self.evidence.is_certain() => std::array::from_fn(|place| {
+                let told = number(place).filter(|_| wrong[place] != 0);
+                told.map_or(0.0, |Number { row, column, .. }| {
+                    let wrong = wrong[place];
+                    self.evidence.cost_up_to(UNRELATED, noise, row, column, wrong).min(SILENT)
+                })
+            }),
+            _ => ones(wrong).map(|count| self.related[count as usize]),
+        }
+    }
+}
+
+/// How many bits of each word are 1: at most 32, told in 6 bits.
+///
+/// # Layout
+/// Bits are added side by side, all words alike, so that a compiler without a population count
+/// instruction makes vectors of it.
+fn ones<const N: usize>(words: [u32; N]) -> [u32; N] {
+    words.map(|word| {
+        let word = word - ((word >> 1) & 0x5555_5555);
+        let word = (word & 0x3333_3333) + ((word >> 2) & 0x3333_3333);
+        let word = (word + (word >> 4)) & 0x0f0f_0f0f;
+        let word = word + (word >> 8);
+        (word + (word >> 16)) & 0x3f
+    })
+}
+
+/// Nats of so many wrong bits of a number: at most as many as of one that says nothing.
+pub(super) fn silent_at_most(noise: Noise) -> [f32; 33] {
+    noise.prices(32).map(|price| price.min(SILENT))
 }

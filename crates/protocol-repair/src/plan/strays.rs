@@ -7,7 +7,8 @@
 use super::flags::{OPENING_OPTIONS, OTHER_OPTIONS};
 use super::segment::{SILENT, distance};
 use crate::draft::{Draft, Transport};
-use nprint_codec::{Field, tcp};
+use crate::evidence::Reading;
+use nprint_codec::tcp;
 use std::collections::HashMap;
 
 /// Segments of a side that a number is compared with, before it and behind it each.
@@ -34,11 +35,15 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
         .collect();
     let openings: HashMap<usize, usize> =
         flows.iter().filter_map(|flow| Some((*flow, opening(draft, *flow)?))).collect();
+    let mut told = vec![None; draft.rows.len()];
+    for row in flows.iter().flat_map(|flow| &draft.flows[*flow].rows) {
+        told[*row] = Some(Told::of(draft, *row));
+    }
     let misfit = |flow: usize, row: usize, direction: usize| {
         if openings.get(&flow).is_some_and(|opening| row < *opening) {
             return UNOPENED;
         }
-        misfit(draft, flow, row, direction)
+        misfit(draft, &told, flow, row, direction)
     };
     let mut moves = Vec::new();
     for &flow in &flows {
@@ -115,29 +120,50 @@ fn ports(draft: &Draft<'_>, flow: usize, row: usize, direction: usize) -> f32 {
     cost(tcp::SOURCE_PORT, ports[direction]) + cost(tcp::DESTINATION_PORT, ports[1 - direction])
 }
 
-/// What the row's numbers say to the same: wrong high bits beside the nearest numbers of the flow.
-fn misfit(draft: &Draft<'_>, flow: usize, row: usize, direction: usize) -> f32 {
+/// The numbers of a row as they read.
+#[derive(Clone, Copy)]
+struct Told {
+    seq: Reading,
+    /// `None` where the row reads as no acknowledgement.
+    ack: Option<Reading>,
+}
+
+impl Told {
+    fn of(draft: &Draft<'_>, row: usize) -> Self {
+        let read = |field| draft.evidence.read(row, field);
+        let ack = (read(tcp::ACK).value == 1).then(|| read(tcp::ACK_NUMBER));
+        Self { seq: read(tcp::SEQ), ack }
+    }
+}
+
+/// What the row's numbers say to the same: wrong high bits beside the nearest numbers of the flow. `told` are
+/// those of every row that has some.
+fn misfit(
+    draft: &Draft<'_>,
+    told: &[Option<Told>],
+    flow: usize,
+    row: usize,
+    direction: usize,
+) -> f32 {
     let rows = &draft.flows[flow].rows;
     let at = rows.partition_point(|r| *r < row);
     let before = rows[..at].iter().rev();
     let behind = rows[at..].iter().filter(|r| **r != row);
     let near = before.take(8 * NEIGHBOURS).chain(behind.take(8 * NEIGHBOURS));
-    let one = |own: Field, others: [Field; 2]| -> f32 {
-        let reading = draft.evidence.read(row, own);
+    // `seq` says whose sequence numbers a number is compared with; it is compared with what the others
+    // acknowledge.
+    let one = |reading: Reading, seq: usize| -> f32 {
         let mut compared = [0, 0];
         let mut least: Option<u32> = None;
         for &other in near.clone() {
-            let same = draft.rows[other].direction == direction;
             let place = usize::from(other > row);
             if compared[place] == 2 * NEIGHBOURS {
                 continue;
             }
-            let field = others[usize::from(!same)];
-            if draft.evidence.read(other, tcp::ACK).value == 0 && field == tcp::ACK_NUMBER {
-                continue;
-            }
+            let Some(there) = told[other] else { continue };
+            let is_seq = draft.rows[other].direction == seq;
+            let Some(there) = (if is_seq { Some(there.seq) } else { there.ack }) else { continue };
             compared[place] += 1;
-            let there = draft.evidence.read(other, field);
             let known = reading.known & there.known;
             let away = distance(reading.value & known, there.value & known).unsigned_abs();
             let wrong = ((reading.value ^ there.value) & known) >> (32 - HIGH_BITS);
@@ -149,9 +175,7 @@ fn misfit(draft: &Draft<'_>, flow: usize, row: usize, direction: usize) -> f32 {
         }
         least.map_or(0.0, |wrong| (wrong as f32 * draft.noise.bit_cost).min(SILENT))
     };
-    let seq = one(tcp::SEQ, [tcp::SEQ, tcp::ACK_NUMBER]);
-    if draft.evidence.read(row, tcp::ACK).value == 0 {
-        return seq;
-    }
-    seq + one(tcp::ACK_NUMBER, [tcp::ACK_NUMBER, tcp::SEQ])
+    let Some(own) = told[row] else { return 0.0 };
+    let seq = one(own.seq, direction);
+    own.ack.map_or(seq, |ack| seq + one(ack, 1 - direction))
 }

@@ -128,6 +128,7 @@ impl<L: Lengths> Search<'_, L> {
 
     /// Takes the search past some segments.
     fn steps(&self, beam: &mut Placing, block: Range<usize>) {
+        let mut candidates = Candidates::new(&self.numbers, self.segments, self.lengths);
         for index in block {
             let segment = &self.segments[index];
             if segment.side != self.side {
@@ -138,8 +139,7 @@ impl<L: Lengths> Search<'_, L> {
                 let tried = self.exact_lengths(segment);
                 beam.step(|state, offers| self.follow(segment, &tried, state, offers));
             } else {
-                let mut candidates =
-                    Candidates::of(self.numbers, self.segments, index, self.lengths);
+                candidates.turn_to(index);
                 // Two numbers of 32 bits do not agree by chance: nothing else is worth following far.
                 candidates.sure = beam.best().is_some_and(|best| candidates.confirmed(best.head));
                 beam.step_within(if candidates.sure { SURE } else { f32::MAX }, |state, offers| {
@@ -151,17 +151,20 @@ impl<L: Lengths> Search<'_, L> {
 
     /// Offers the likeliest of what a segment of the other side may acknowledge.
     fn answer(&self, segment: &Segment, state: &State, offers: &mut Choices<'_>) {
-        let cost = |value| self.numbers.ack(segment, value);
+        let number = self.numbers.ack(segment);
+        let cost = |value| self.numbers.cost(number, value);
         let whole = state.whole();
         let lagging = usize::from(state.lagging);
         let all = if state.acked == whole { 0.0 } else { ALL[lagging] };
         let mut best = (all + cost(whole), whole);
+        // Nothing else is cheaper than an answer that acknowledges what the one before did.
+        let open = !segment.exact && best.0 > AS_BEFORE[lagging];
         let mut consider = |price: f32, acked: u32| {
             if price < best.0 && price + cost(acked) < best.0 {
                 best = (price + cost(acked), acked);
             }
         };
-        if whole != state.head && !segment.exact {
+        if open && whole != state.head {
             // Past all holes, or past the first, up to the next.
             consider(PASSES, state.head);
             let further = state.gaps().filter(|gap| *gap != whole);
@@ -172,7 +175,7 @@ impl<L: Lengths> Search<'_, L> {
         }
         let some = state.ends.map(|end| (SOME[lagging] + AN_END, end));
         let less = some.into_iter().chain([(AS_BEFORE[lagging], state.acked)]);
-        for (price, acked) in less.filter(|_| !segment.exact) {
+        for (price, acked) in less.filter(|_| open) {
             if distance(acked, whole) > 0 {
                 let back = distance(state.acked, acked) < 0;
                 consider(price + if back { TAKEN_FOR_MORE } else { 0.0 }, acked);
@@ -210,7 +213,7 @@ impl<L: Lengths> Search<'_, L> {
             let space = payload + segment.control();
             let after = if segment.rst { after } else { after.after(seq, space) };
             let placed = Placed { seq, payload, head: after.head };
-            let cost = price + self.numbers.seq(segment, seq);
+            let cost = price + self.numbers.cost(self.numbers.seq(segment), seq);
             offers.add(cost, after.key(), || after, Some(placed));
         }
     }
@@ -223,9 +226,10 @@ impl<L: Lengths> Search<'_, L> {
         state: &State,
         offers: &mut Choices<'_>,
     ) {
-        let mut at = |seq: u32| self.place_at(seq, segment, candidates, state, offers);
         let space = segment.payload + segment.control();
         let head = state.head;
+        let stays = candidates.foreseen(head);
+        let mut at = |seq: u32| self.place_at(seq, segment, candidates, (state, stays), offers);
         at(head);
         let within = |seq: &u32| *seq != head && distance(head, *seq).unsigned_abs() < REACH;
         Some(filled(segment.seq, head)).filter(within).map(&mut at);
@@ -243,27 +247,32 @@ impl<L: Lengths> Search<'_, L> {
         }
     }
 
-    /// Offers the lengths that a segment may have if it begins at `seq`.
+    /// Offers the lengths that a segment may have if it begins at `seq`; `stays` is what is foreseen where the
+    /// stream stands.
     fn place_at(
         &self,
         seq: u32,
         segment: &Segment,
         candidates: &Candidates<'_, L>,
-        state: &State,
+        (state, stays): (&State, f32),
         offers: &mut Choices<'_>,
     ) {
         if self.opened && distance(state.first, seq) <= 0 {
             // Nothing was sent before the connection was opened.
             return;
         }
-        let told = self.numbers.seq(segment, seq);
-        // Most places cost too much whatever the length is.
-        let least = told + if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
-        if !offers.within(least) {
+        let told = self.numbers.cost(self.numbers.seq(segment), seq);
+        // Most places cost too much whatever the length is: also those behind which the stream stands as
+        // before.
+        let place = if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
+        let least = told + place;
+        let furthest = seq.wrapping_add(segment.most() + segment.control());
+        let foreseen = if distance(state.head, furthest) <= 0 { stays } else { 0.0 };
+        if !offers.within(least + foreseen) {
             return;
         }
         let ahead = distance(state.head, seq) > 0;
-        candidates.offer(seq, |payload, price| {
+        let offer = |offers: &mut Choices<'_>, &(payload, price): &(u32, f32)| {
             let end = seq.wrapping_add(payload);
             let beyond = ahead && distance(state.acked, end) > self.reach as i32;
             if beyond || !offers.within(least + price) {
@@ -273,13 +282,25 @@ impl<L: Lengths> Search<'_, L> {
             if !offers.within(price) {
                 return;
             }
-            let after = state.clone();
             let space = payload + segment.control();
+            let end = seq.wrapping_add(space);
+            let (head, foreseen) = if !segment.rst && distance(state.head, end) > 0 {
+                (end, candidates.foreseen(end))
+            } else {
+                (state.head, stays)
+            };
+            if !offers.within(price + foreseen) {
+                return;
+            }
+            let after = state.clone();
             let after = if segment.rst { after } else { after.after(seq, space) };
-            let placed = Placed { seq, payload, head: after.head };
-            let foreseen = candidates.foreseen(after.head);
+            let placed = Placed { seq, payload, head };
             offers.add_foreseen(price, foreseen, after.key(), || after, Some(placed));
-        });
+        };
+        candidates.likely().iter().for_each(|length| offer(offers, length));
+        if offers.within(told + candidates.unlikely() + place + foreseen) {
+            candidates.told(seq, |length| offer(offers, length));
+        }
     }
 
     /// Whether the cheapest stream contradicts the numbers of a block, which began at `mark`, somewhere by
@@ -287,7 +308,9 @@ impl<L: Lengths> Search<'_, L> {
     fn is_astray(&self, beam: &Placing, mark: &Mark<State>, block: Range<usize>) -> bool {
         let Some(noise) = self.numbers.noise() else { return false };
         let own = self.segments[block].iter().filter(|s| s.side == self.side);
-        let cost = |(segment, placed): (&Segment, Placed)| self.numbers.seq(segment, placed.seq);
+        let cost = |(segment, placed): (&Segment, Placed)| {
+            self.numbers.cost(self.numbers.seq(segment), placed.seq)
+        };
         let costs: Vec<f32> = own.zip(beam.since(mark).into_iter().flatten()).map(cost).collect();
         let bits = 32.0 * noise.rate as f32;
         let ruined = (-noise.burst_cost).exp();
