@@ -262,15 +262,19 @@ impl<'a> Evidence<'a> {
             let count = self.halves(row).ones(columns);
             return (count * 255, (length - count) * 255);
         };
-        let (mut here, mut vacant) = (Sum::default(), Sum::default());
-        for (byte, eight) in (columns.start >> 3..).zip(confidence.as_chunks::<8>().0) {
-            let cells = (present[byte >> 3] >> (56 - 8 * (byte & 7))) as u8;
-            let mask = SPREAD[usize::from(cells)];
-            let eight = u64::from_be_bytes(*eight);
-            here.add(eight & mask);
-            vacant.add(eight & !mask);
+        // Most words of 32 cells are present or vacant as a whole.
+        let (mut here, mut all) = (Sum::default(), Sum::default());
+        for (word, weights) in (columns.start >> 5..).zip(confidence.as_chunks::<32>().0) {
+            let cells = extract(present, 32 * word, 32);
+            for (weights, cells) in weights.as_chunks::<8>().0.iter().zip(cells.to_be_bytes()) {
+                let weights = u64::from_be_bytes(*weights);
+                all.add(weights);
+                if cells != 0 {
+                    here.add(weights & bytes_of_bits(cells));
+                }
+            }
         }
-        (here.total(), vacant.total())
+        (here.total(), all.total() - here.total())
     }
 
     /// Sums of the confidences of present and of vacant cells in the first words of 32 cells from
@@ -313,57 +317,28 @@ impl Reader<'_> {
 /// The cells of one field, read row by row: where they lie is looked up once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FieldCells<'a> {
-    evidence: Evidence<'a>,
+    evidence: &'a Evidence<'a>,
     column: usize,
     bits: usize,
-    /// Both planes from the first word of the field in row 0 on, and words of a row.
+    /// Planes from the first word of the field in row 0 on.
     present: &'a [u64],
+    known: &'a [u64],
     value: &'a [u64],
-    words: usize,
 }
 
 impl<'a> Evidence<'a> {
     /// The cells of a field of at most 32 bits.
-    pub(crate) fn field(&self, field: Field) -> FieldCells<'a> {
+    pub(crate) fn field(&'a self, field: Field) -> FieldCells<'a> {
         let column = self.layout().column_of(field).unwrap_or(0);
         let from = |plane: &'a [u64]| plane.get(column >> 6..).unwrap_or_default();
         FieldCells {
-            evidence: *self,
+            evidence: self,
             column,
             bits: usize::from(field.bits.min(32)),
             present: from(self.cells.present_plane()),
+            known: from(&self.known),
             value: from(self.cells.value_plane()),
-            words: self.layout().words(),
         }
-    }
-
-    /// As [`presence`](Self::presence): eight cells are summed side by side, and most words of 32 are present
-    /// or vacant as a whole.
-    pub(crate) fn weights(&self, row: usize, columns: std::ops::Range<usize>) -> (u32, u32) {
-        let Some(confidence) = self.confidence(row, columns.clone()) else {
-            return self.presence(row, columns);
-        };
-        let present = self.cells.row(row).present_words();
-        let (mut here, mut all) = (0, 0);
-        for (word, weights) in (columns.start >> 5..).zip(confidence.as_chunks::<32>().0) {
-            let weights = weights.as_chunks::<8>().0.iter().map(|eight| u64::from_be_bytes(*eight));
-            let sum: u64 = weights.clone().map(pairs).sum();
-            all += sum;
-            here += match extract(present, 32 * word, 32) {
-                0 => 0,
-                u32::MAX => sum,
-                cells => weights
-                    .zip(cells.to_be_bytes())
-                    .map(|(weights, cells)| pairs(weights & bytes_of_bits(cells)))
-                    .sum(),
-            };
-        }
-        let sum = |pairs: u64| {
-            let quads = (pairs & 0x0000_ffff_0000_ffff) + ((pairs >> 16) & 0x0000_ffff_0000_ffff);
-            (quads as u32) + (quads >> 32) as u32
-        };
-        let (here, all) = (sum(here), sum(all));
-        (here, all - here)
     }
 }
 
@@ -371,12 +346,7 @@ impl FieldCells<'_> {
     /// What the cells of a row say.
     #[inline]
     pub(crate) fn read(&self, row: usize) -> Reading {
-        let [known, value] = [self.present, self.value].map(|plane| self.bits_of(plane, row));
-        let known = if self.evidence.is_certain() {
-            known
-        } else {
-            self.evidence.decided(row, self.column..self.column + self.bits, known)
-        };
+        let [known, value] = [self.known, self.value].map(|plane| self.bits_of(plane, row));
         Reading { value: value & known, known, full: self.full() }
     }
 
@@ -393,7 +363,7 @@ impl FieldCells<'_> {
 
     #[inline]
     fn bits_of(&self, plane: &[u64], row: usize) -> u32 {
-        let (at, shift) = (row * self.words, self.column & 63);
+        let (at, shift) = (row * ROW_WORDS, self.column & 63);
         let mut bits = plane[at] << shift;
         if shift + self.bits > 64 {
             bits |= plane[at + 1] >> (64 - shift);
@@ -415,12 +385,6 @@ impl FieldCells<'_> {
     pub(crate) fn cost(&self, noise: Noise, row: usize, reading: Reading, value: u32) -> f32 {
         self.evidence.cost_of(noise, row, self.column, reading, value)
     }
-}
-
-/// Sums of the bytes of a word, two by two, in lanes of 16 bits. 128 of them may be added.
-#[inline]
-fn pairs(bytes: u64) -> u64 {
-    (bytes & 0x00ff_00ff_00ff_00ff) + ((bytes >> 8) & 0x00ff_00ff_00ff_00ff)
 }
 
 /// Eight bits as bytes of ones and of zeros.
@@ -451,23 +415,6 @@ fn decided(cells: &TernaryMatrix, confidence: &[u8]) -> Vec<u64> {
     }
     known
 }
-
-/// A byte for each bit of one: 255 where it is 1.
-const SPREAD: [u64; 256] = {
-    let mut spread = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut bit = 0;
-        while bit < 8 {
-            if byte >> bit & 1 == 1 {
-                spread[byte] |= 0xff << (8 * bit);
-            }
-            bit += 1;
-        }
-        byte += 1;
-    }
-    spread
-};
 
 /// A sum of bytes, eight at once, of at most 1024 of them.
 #[derive(Debug, Clone, Copy, Default)]

@@ -61,7 +61,7 @@ impl Presence {
             })
         } else {
             REGIONS.map(|columns| {
-                let (present, vacant) = evidence.weights(row, columns);
+                let (present, vacant) = evidence.presence(row, columns);
                 (present as f32 / 255.0, vacant as f32 / 255.0)
             })
         };
@@ -221,7 +221,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn of(evidence: &Evidence<'a>) -> Self {
+    fn of(evidence: &'a Evidence<'a>) -> Self {
         let named = |field| (field, evidence.field(field));
         Self {
             versions: [[ipv4::VERSION, ipv4::PROTOCOL], [ipv6::VERSION, ipv6::NEXT_HEADER]]
