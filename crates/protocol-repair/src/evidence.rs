@@ -375,7 +375,8 @@ pub(crate) fn extract(plane: &[u64], column: usize, bits: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Halves, any};
+    use super::{Evidence, Halves, Noise, any};
+    use nprint_codec::{Layout, SoftMatrix, TernaryMatrix};
 
     #[test]
     fn halves_count_the_ones_of_the_columns() {
@@ -401,6 +402,25 @@ mod tests {
                 for end in start + 1..=192 {
                     assert_eq!(any(&plane, start..end), (start..end).contains(&at), "{at}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_cost_up_to_some_bits_is_the_cost_or_theirs() {
+        let mut cells = TernaryMatrix::new(Layout::reference());
+        let present = vec![u64::MAX; cells.layout().words()];
+        cells.push_vacant().set_words(&present, &present);
+        let confidence = (0..cells.columns()).map(|c| (37 * c % 256) as u8).collect();
+        let soft = SoftMatrix::new(cells.clone(), confidence).expect("one confidence a cell");
+        let noise = Noise::of_rate(0.02);
+        for evidence in [Evidence::new(&soft), Evidence::certain(&cells)] {
+            let reading = evidence.read_columns(0, 100, 32);
+            for value in (0..32).map(|bit| u32::MAX << bit) {
+                let wrong = (reading.value ^ value) & reading.known;
+                let whole = evidence.cost_of(noise, 0, 100, reading, value);
+                let cost = evidence.cost_up_to(6, noise, 0, 100, wrong);
+                assert_eq!(cost.to_bits(), whole.min(6.0 * noise.bit_cost).to_bits());
             }
         }
     }
