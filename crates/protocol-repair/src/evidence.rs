@@ -508,7 +508,7 @@ pub(crate) fn extract(plane: &[u64], column: usize, bits: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Evidence, Halves, any};
+    use super::{Evidence, Halves, Noise, any};
     use nprint_codec::{Cell, Layout, SoftMatrix, TernaryMatrix};
 
     #[test]
@@ -527,10 +527,10 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_those_of_the_cells() {
+    fn presence_is_the_sum_of_single_cells() {
         let mut cells = TernaryMatrix::vacant(Layout::reference(), 3);
         let mut confidence = Vec::new();
-        for row in 0..3 {
+        for row in 0..3_usize {
             for column in 0..1088 {
                 let drawn = (row * 1088 + column).wrapping_mul(0x9e37_79b9) >> 7;
                 if drawn & 1 == 1 || row == 1 {
@@ -542,12 +542,17 @@ mod tests {
         confidence[0] = 7;
         let soft = SoftMatrix::new(cells, confidence).expect("one confidence a cell");
         let evidence = Evidence::new(&soft);
-        for row in 0..3 {
+        for row in 0..3_usize {
             for columns in [0..96, 96..416, 416..480, 640..960, 1024..1088] {
-                assert_eq!(
-                    evidence.weights(row, columns.clone()),
-                    evidence.presence(row, columns.clone())
-                );
+                let mut sums = (0, 0);
+                for column in columns.clone() {
+                    let weight = u32::from(soft.row_confidence(row)[column]);
+                    match soft.cells().row(row).cell(column) {
+                        Cell::Vacant => sums.1 += weight,
+                        Cell::Zero | Cell::One => sums.0 += weight,
+                    }
+                }
+                assert_eq!(evidence.presence(row, columns), sums);
             }
         }
     }
@@ -576,6 +581,25 @@ mod tests {
                 for end in start + 1..=192 {
                     assert_eq!(any(&plane, start..end), (start..end).contains(&at), "{at}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_cost_up_to_some_bits_is_the_cost_or_theirs() {
+        let mut cells = TernaryMatrix::new(Layout::reference());
+        let present = vec![u64::MAX; cells.layout().words()];
+        cells.push_vacant().set_words(&present, &present);
+        let confidence = (0..cells.columns()).map(|c| (37 * c % 256) as u8).collect();
+        let soft = SoftMatrix::new(cells.clone(), confidence).expect("one confidence a cell");
+        let noise = Noise::of_rate(0.02);
+        for evidence in [Evidence::new(&soft), Evidence::certain(&cells)] {
+            let reading = evidence.read_columns(0, 100, 32);
+            for value in (0..32).map(|bit| u32::MAX << bit) {
+                let wrong = (reading.value ^ value) & reading.known;
+                let whole = evidence.cost_of(noise, 0, 100, reading, value);
+                let cost = evidence.cost_up_to(6, noise, 0, 100, wrong);
+                assert_eq!(cost.to_bits(), whole.min(6.0 * noise.bit_cost).to_bits());
             }
         }
     }

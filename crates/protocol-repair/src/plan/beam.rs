@@ -72,7 +72,7 @@ struct Bounds {
     margin: f32,
     /// Rank above which a state is not among the cheapest.
     limit: f32,
-    /// The most that follows: of ranks that may be kept.
+    /// The highest rank that either leaves.
     most: f32,
 }
 

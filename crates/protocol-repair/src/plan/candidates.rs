@@ -8,6 +8,9 @@ use std::ops::Range;
 /// Later segments of the same side that say where one ends, and answers of the other side.
 const NEXT: usize = 5;
 const ANSWERS: usize = 3;
+/// All of them, and those that say it first: the next number and the answers.
+const LATER: usize = NEXT + ANSWERS;
+const SOON: usize = 1 + ANSWERS;
 /// Lengths that later numbers speak for that are tried.
 const TRIED: usize = 3;
 /// Most nats that the next number of a side and the next answer are foreseen to cost: whatever it says,
@@ -65,32 +68,28 @@ impl End {
     }
 }
 
-/// Later numbers that say where a segment ends: that of the next segment of its side, answers, and
-/// the numbers of the segments that follow on its side.
+/// Later numbers that say where a segment ends: that of the next segment of its side, answers, and those
+/// of the segments behind the next.
 ///
 /// # Layout
 /// Side by side, so that a compiler compares an end with all of them at once. One that is missing has no
 /// known bits: it costs nothing.
 #[derive(Default)]
 struct Ends {
-    ends: [Option<End>; LATER],
+    each: [Option<End>; LATER],
     value: [u32; LATER],
     known: [u32; LATER],
     skipped: [u32; LATER],
     answers: usize,
 }
 
-/// Those that say it first: the next number and the answers.
-const SOON: usize = 1 + ANSWERS;
-const LATER: usize = NEXT + ANSWERS;
-
 impl Ends {
-    /// Goes on to those of the segment at `index`: of the next segments of its side, if what lies between is as long
-    /// as settled, and the other side's next acknowledgements.
+    /// Goes on to those of the segment at `index`: of the next segments of its side, if what lies between
+    /// is as long as settled, and the other side's next acknowledgements.
     fn turn_to(&mut self, numbers: &Numbers<'_>, segments: &[Segment], index: usize) {
         let side = segments[index].side;
         let later = &segments[index + 1..];
-        (self.ends, self.known, self.answers) = ([None; LATER], [0; LATER], 0);
+        (self.each, self.known, self.answers) = ([None; LATER], [0; LATER], 0);
         let mut skipped = 0_u32;
         let own = later.iter().take(8 * NEXT).filter(|s| s.side == side);
         for (segment, place) in own.zip(std::iter::once(0).chain(SOON..LATER)) {
@@ -105,7 +104,7 @@ impl Ends {
     }
 
     fn put(&mut self, place: usize, end: End) {
-        self.ends[place] = Some(end);
+        self.each[place] = Some(end);
         let reading = end.number.reading;
         (self.value[place], self.known[place]) = (reading.value, reading.known);
         self.skipped[place] = end.skipped;
@@ -113,7 +112,7 @@ impl Ends {
 
     /// In the order in which they come: those of its own side, then answers.
     fn iter(&self) -> impl Iterator<Item = &End> {
-        let (soon, behind) = self.ends.split_at(SOON);
+        let (soon, behind) = self.each.split_at(SOON);
         soon[..1].iter().chain(behind).chain(&soon[1..]).flatten()
     }
 
@@ -124,7 +123,7 @@ impl Ends {
         let wrong: [u32; N] = std::array::from_fn(|place| {
             (self.value[place] ^ end.wrapping_add(self.skipped[place])) & self.known[place]
         });
-        numbers.related(wrong, |place| self.ends[place].map(|told| told.number))
+        numbers.related(wrong, |place| self.each[place].map(|told| told.number))
     }
 }
 
@@ -194,7 +193,7 @@ impl<'a, L: Lengths> Candidates<'a, L> {
 
     /// The number of the next segment of its side.
     pub(super) fn next(&self) -> Option<End> {
-        self.ends.ends[0]
+        self.ends.each[0]
     }
 
     /// Whether two numbers or more agree without a wrong bit that the segment begins at `seq` and has
@@ -271,11 +270,9 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         for end in self.ends.iter() {
             // High bits that are wrong would make no packet's length.
             let payload = end.near(first).wrapping_sub(first) & low;
+            let number = first.wrapping_add(payload).wrapping_add(end.skipped);
             if payload <= most
-                && self
-                    .numbers
-                    .cost(end.number, first.wrapping_add(payload).wrapping_add(end.skipped))
-                    <= few
+                && self.numbers.cost(end.number, number) <= few
                 && self.likely.iter().all(|(l, _)| *l != payload)
             {
                 consider((payload, self.lengths.cost(self.segment(), payload)));

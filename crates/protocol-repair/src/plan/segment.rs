@@ -228,3 +228,16 @@ fn ones<const N: usize>(words: [u32; N]) -> [u32; N] {
 pub(super) fn silent_at_most(noise: Noise) -> [f32; 33] {
     noise.prices(32).map(|price| price.min(SILENT))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ones;
+
+    #[test]
+    fn ones_are_counted_in_every_word() {
+        let words: [u32; 8] =
+            std::array::from_fn(|n| 0x9e37_79b9_u32.wrapping_mul(n as u32).rotate_left(n as u32));
+        assert_eq!(ones(words), words.map(u32::count_ones));
+        assert_eq!(ones([0, u32::MAX, 1, 1 << 31]), [0, 32, 1, 1]);
+    }
+}

@@ -150,9 +150,8 @@ fn misfit(
     let before = rows[..at].iter().rev();
     let behind = rows[at..].iter().filter(|r| **r != row);
     let near = before.take(8 * NEIGHBOURS).chain(behind.take(8 * NEIGHBOURS));
-    // `seq` says whose sequence numbers a number is compared with; it is compared with what the others
-    // acknowledge.
-    let one = |reading: Reading, seq: usize| -> f32 {
+    // A number in the stream of a side is compared with what that side sends and the other acknowledges.
+    let one = |reading: Reading, side: usize| -> f32 {
         let mut compared = [0, 0];
         let mut least: Option<u32> = None;
         for &other in near.clone() {
@@ -161,8 +160,8 @@ fn misfit(
                 continue;
             }
             let Some(there) = told[other] else { continue };
-            let is_seq = draft.rows[other].direction == seq;
-            let Some(there) = (if is_seq { Some(there.seq) } else { there.ack }) else { continue };
+            let sent = draft.rows[other].direction == side;
+            let Some(there) = (if sent { Some(there.seq) } else { there.ack }) else { continue };
             compared[place] += 1;
             let known = reading.known & there.known;
             let away = distance(reading.value & known, there.value & known).unsigned_abs();

@@ -157,14 +157,14 @@ impl<L: Lengths> Search<'_, L> {
         let lagging = usize::from(state.lagging);
         let all = if state.acked == whole { 0.0 } else { ALL[lagging] };
         let mut best = (all + cost(whole), whole);
-        // Nothing else is cheaper than an answer that acknowledges what the one before did.
-        let open = !segment.exact && best.0 > AS_BEFORE[lagging];
+        // Nothing else is cheaper than to acknowledge what was before.
+        let others = !segment.exact && best.0 > AS_BEFORE[lagging];
         let mut consider = |price: f32, acked: u32| {
             if price < best.0 && price + cost(acked) < best.0 {
                 best = (price + cost(acked), acked);
             }
         };
-        if open && whole != state.head {
+        if others && whole != state.head {
             // Past all holes, or past the first, up to the next.
             consider(PASSES, state.head);
             let further = state.gaps().filter(|gap| *gap != whole);
@@ -175,7 +175,7 @@ impl<L: Lengths> Search<'_, L> {
         }
         let some = state.ends.map(|end| (SOME[lagging] + AN_END, end));
         let less = some.into_iter().chain([(AS_BEFORE[lagging], state.acked)]);
-        for (price, acked) in less.filter(|_| open) {
+        for (price, acked) in less.filter(|_| others) {
             if distance(acked, whole) > 0 {
                 let back = distance(state.acked, acked) < 0;
                 consider(price + if back { TAKEN_FOR_MORE } else { 0.0 }, acked);
