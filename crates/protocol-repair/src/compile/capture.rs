@@ -2,7 +2,7 @@
 
 use crate::compile::addresses::{Ends, ends};
 use crate::compile::checksums;
-use crate::compile::lengths::headers;
+use crate::compile::lengths::Headers;
 use crate::compile::messages::icmp_message;
 use crate::compile::payload::{self, ESP, Filler, Place};
 use crate::compile::source::{self, Source, dissect_all};
@@ -104,7 +104,7 @@ impl Maker {
         frame: &mut Vec<u8>,
     ) -> ([usize; 3], usize) {
         let facts = draft.rows[row];
-        let (ip_bytes, extension_bytes, transport_bytes) = headers(draft, row);
+        let headers = Headers::of(draft, row);
         let ip_at = frame.len();
         let cells = draft.cells.row(row);
         let mut raw = [0_u8; 136];
@@ -117,13 +117,13 @@ impl Maker {
                 frame[ip_at + 10..ip_at + 12].fill(0);
                 frame.extend(ends.source());
                 frame.extend(ends.destination());
-                frame.extend(&raw[12..12 + ip_bytes as usize - 20]);
+                frame.extend(&raw[12..12 + headers.ip as usize - 20]);
             }
             IpVersion::V6 => {
                 frame.extend(&raw[52..60]);
                 frame.extend(ends.source());
                 frame.extend(ends.destination());
-                if extension_bytes > 0 {
+                if headers.extension > 0 {
                     let made = extension(draft, row);
                     let kept =
                         source.map(|s| s.0.extensions).filter(|e| e.len() == 8 && e[0] == made[0]);
@@ -132,7 +132,7 @@ impl Maker {
             }
         }
         let transport_at = frame.len();
-        let transport_length = transport_bytes as usize;
+        let transport_length = headers.transport as usize;
         match facts.stack.transport {
             Transport::Tcp => frame.extend(&raw[60..60 + transport_length]),
             Transport::Udp => frame.extend(&raw[120..128]),

@@ -26,8 +26,23 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
-    fn of(draft: &Draft<'_>, row: usize) -> Self {
-        let (ip, extension, transport) = headers(draft, row);
+    /// Those of a row as they are decided.
+    pub(crate) fn of(draft: &Draft<'_>, row: usize) -> Self {
+        let stack = draft.rows[row].stack;
+        let cells = draft.cells.row(row);
+        let value = |field| cells.get(field).unwrap_or(0);
+        let (ip, extension) = match stack.version {
+            IpVersion::V4 => (4 * value(ipv4::HEADER_LENGTH).max(5), 0),
+            IpVersion::V6 => {
+                let next = value(ipv6::NEXT_HEADER);
+                (40, if EXTENSIONS.contains(&next) { 8 } else { 0 })
+            }
+        };
+        let transport = match stack.transport {
+            Transport::Tcp => 4 * value(tcp::DATA_OFFSET).max(5),
+            Transport::Udp | Transport::Icmp => 8,
+            Transport::Fragment | Transport::Other => 0,
+        };
         Self { ip, extension, transport }
     }
 
@@ -35,26 +50,6 @@ impl Headers {
     pub(crate) fn behind_ip(self) -> u32 {
         self.extension + self.transport
     }
-}
-
-/// Bytes of the headers of a row: IP (40 of IPv6), extension, transport.
-pub(crate) fn headers(draft: &Draft<'_>, row: usize) -> (u32, u32, u32) {
-    let stack = draft.rows[row].stack;
-    let cells = draft.cells.row(row);
-    let value = |field| cells.get(field).unwrap_or(0);
-    let (ip, extension) = match stack.version {
-        IpVersion::V4 => (4 * value(ipv4::HEADER_LENGTH).max(5), 0),
-        IpVersion::V6 => {
-            let next = value(ipv6::NEXT_HEADER);
-            (40, if EXTENSIONS.contains(&next) { 8 } else { 0 })
-        }
-    };
-    let transport = match stack.transport {
-        Transport::Tcp => 4 * value(tcp::DATA_OFFSET).max(5),
-        Transport::Udp | Transport::Icmp => 8,
-        Transport::Fragment | Transport::Other => 0,
-    };
-    (ip, extension, transport)
 }
 
 /// Fewest payload bytes of a row, and the step in which more may come.

@@ -10,6 +10,7 @@ mod step;
 mod stretch;
 
 use crate::Result;
+use crate::compile::lengths::Headers;
 use crate::config::Timing;
 use crate::draft::{Draft, RowFacts, Transport};
 use file::File;
@@ -187,7 +188,7 @@ fn service(draft: &Draft<'_>, row: usize) -> Service {
 
 fn sight(draft: &Draft<'_>, row: usize) -> Sight {
     let facts = draft.rows[row];
-    let (ip, extension, transport) = crate::compile::lengths::headers(draft, row);
+    let headers = Headers::of(draft, row);
     let first = draft.flows[facts.flow].rows.first() == Some(&row);
     let set = |flag| draft.value(row, flag) == 1;
     let ends = match facts.stack.transport {
@@ -198,7 +199,7 @@ fn sight(draft: &Draft<'_>, row: usize) -> Sight {
     Sight {
         ends,
         has_payload: facts.payload_bytes > 0,
-        size_bytes: ip + extension + transport + facts.payload_bytes,
+        size_bytes: headers.ip + headers.behind_ip() + facts.payload_bytes,
     }
 }
 
