@@ -65,7 +65,9 @@ impl Values {
             used[usize::from(number)] += 1.0;
             all += 1.0;
         }
-        used.iter_mut().for_each(|count| *count /= all);
+        for count in used {
+            *count /= all;
+        }
         let certain = |of: &u32| self.said(|value| self.likelihood(of ^ value));
         self.exact = self.frequent.iter().map(certain).collect();
     }
