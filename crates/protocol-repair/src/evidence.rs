@@ -532,7 +532,7 @@ mod tests {
         let mut confidence = Vec::new();
         for row in 0..3_usize {
             for column in 0..1088 {
-                let drawn = (row * 1088 + column).wrapping_mul(0x9e37_79b9) >> 7;
+                let drawn = (row * 1088 + column + 1_usize).wrapping_mul(0x9e37_79b9) >> 7;
                 if drawn & 1 == 1 || row == 1 {
                     cells.row_mut(row).set_cell(column, Cell::Zero);
                 }

@@ -2,7 +2,7 @@
 
 use crate::draft::{Draft, Transport};
 use crate::evidence::Evidence;
-use crate::infer::settle::{settle, write, write_kept};
+use crate::infer::settle::{is_shown, settle, write, write_kept};
 use crate::infer::stack::nearest;
 use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp};
 use std::collections::BTreeMap;
@@ -15,9 +15,7 @@ fn settle_directions(
     field: Field,
     takes: impl Fn(&Draft<'_>, usize) -> bool,
 ) {
-    let cells = draft.evidence.field(field);
-    let shown = |row: usize| !takes(draft, row) || cells.read(row).is_full();
-    if draft.noise.is_clean() && draft.evidence.is_certain() && (0..draft.rows.len()).all(shown) {
+    if is_shown(draft, field, &takes) {
         return;
     }
     // A flow label names one conversation; the rest belongs to hosts.

@@ -231,9 +231,8 @@ impl Conversations {
             |best: f32| evidence.most_bits(ends, (best - NEW_CLIENT) / rows as f32 + 1e-2);
         let mut most = most_bits(best.0);
         for server in self.servers() {
-            let wrong = ends.wrong_as(server);
-            for end in 0..2 {
-                if wrong[end] > most {
+            for (end, wrong) in ends.wrong_as(server).into_iter().enumerate() {
+                if wrong > most {
                     continue;
                 }
                 let damage = rows as f32 * evidence.end_cost(ends, end, server);

@@ -1,7 +1,7 @@
 //! Which first fragment a later one belongs to.
 
 use crate::draft::{Draft, Transport};
-use crate::infer::settle::write;
+use crate::infer::settle::{is_shown, write};
 use nprint_codec::{IpVersion, ipv4};
 
 /// How far back, in rows, a first fragment is looked for.
@@ -75,25 +75,26 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
 
 /// Decides don't-fragment: of whole packets per direction of a flow, of fragments one by one.
 pub(crate) fn dont_fragment(draft: &mut Draft<'_>) {
-    for rows in draft.pooled_directions().iter() {
-        let whole: Vec<usize> = rows
-            .iter()
-            .copied()
-            .filter(|r| {
-                let facts = draft.rows[*r];
-                facts.stack.version == IpVersion::V4
-                    && facts.stack.transport != Transport::Fragment
-                    && !facts.more_fragments
-            })
-            .collect();
-        write(draft, &whole, ipv4::DONT_FRAGMENT);
+    let is_whole = |draft: &Draft<'_>, row: usize| {
+        let facts = draft.rows[row];
+        facts.stack.version == IpVersion::V4
+            && facts.stack.transport != Transport::Fragment
+            && !facts.more_fragments
+    };
+    if !is_shown(draft, ipv4::DONT_FRAGMENT, is_whole) {
+        for rows in draft.pooled_directions().iter() {
+            let whole: Vec<usize> =
+                rows.iter().copied().filter(|row| is_whole(draft, *row)).collect();
+            write(draft, &whole, ipv4::DONT_FRAGMENT);
+        }
     }
     let noise = draft.noise;
     // A fragment may be cut again on its way: don't-fragment is then 0 in every real stack.
-    let rows: Vec<usize> =
-        (0..draft.rows.len()).filter(|r| draft.rows[*r].stack.version == IpVersion::V4).collect();
-    for row in rows {
+    for row in 0..draft.rows.len() {
         let facts = draft.rows[row];
+        if facts.stack.version != IpVersion::V4 {
+            continue;
+        }
         let fragment = facts.more_fragments || facts.stack.transport == Transport::Fragment;
         if fragment {
             let reading = draft.evidence.read(row, ipv4::DONT_FRAGMENT);

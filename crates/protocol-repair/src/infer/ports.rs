@@ -39,7 +39,7 @@ pub(super) fn by_ports(draft: &mut Draft<'_>, version: IpVersion, transport: Tra
             one_conversation(draft, &rows, transport);
             return;
         }
-        most_likely(draft, &ends, conversations, evidence, version)
+        most_likely(draft, &ends, conversations, &evidence, version)
     };
     let mut members = vec![Vec::new(); ports.len()];
     for (index, role) in of_row.iter().enumerate() {
@@ -87,18 +87,18 @@ fn most_likely(
     draft: &Draft<'_>,
     ends: &[Ends],
     mut conversations: Conversations,
-    evidence: PortEvidence<'_>,
+    evidence: &PortEvidence<'_>,
     version: IpVersion,
 ) -> (Vec<[u16; 2]>, Vec<usize>) {
-    let of_row = initiator::sides(draft, ends, &conversations, &evidence);
+    let of_row = initiator::sides(draft, ends, &conversations, evidence);
     let mut roles = Roles::new(draft, ends, evidence, version, of_row);
-    client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);
+    client_ports::read(&mut conversations, ends, &mut roles.of_row, evidence);
     for _ in 0..ROUNDS {
         let before = roles.of_row.clone();
         split::split(&mut conversations, ends, &mut roles);
-        secede::secede(&mut conversations, ends, &mut roles.of_row, &evidence);
+        secede::secede(&mut conversations, ends, &mut roles.of_row, evidence);
         roles.refine(&conversations);
-        client_ports::read(&mut conversations, ends, &mut roles.of_row, &evidence);
+        client_ports::read(&mut conversations, ends, &mut roles.of_row, evidence);
         if roles.of_row == before {
             break;
         }

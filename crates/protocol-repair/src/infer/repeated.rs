@@ -1,7 +1,7 @@
 //! Fields whose values repeat within a role: what they say of a row's being of it.
 
 use super::ends::Ends;
-use crate::evidence::{Evidence, Noise, Reading};
+use crate::evidence::{Evidence, FieldCells, Noise, Reading};
 use nprint_codec::Field;
 use std::cmp::Reverse;
 
@@ -65,7 +65,9 @@ impl Values {
             used[usize::from(number)] += 1.0;
             all += 1.0;
         }
-        used.iter_mut().for_each(|count| *count /= all);
+        for count in used {
+            *count /= all;
+        }
         let certain = |of: &u32| self.said(|value| self.likelihood(of ^ value));
         self.exact = self.frequent.iter().map(certain).collect();
     }
@@ -117,9 +119,10 @@ fn sum_of_products(a: &ByValue, b: &ByValue) -> f32 {
 
 /// The fields of all rows.
 pub(super) struct Repeated<'a> {
-    evidence: &'a Evidence<'a>,
+    is_certain: bool,
     noise: Noise,
     fields: [Values; FIELDS],
+    cells: [FieldCells<'a>; FIELDS],
     readings: Vec<[Reading; FIELDS]>,
     /// Number of the value that each row has.
     of_row: Vec<[u8; FIELDS]>,
@@ -150,7 +153,8 @@ impl<'a> Repeated<'a> {
         for (f, values) in fields.iter_mut().enumerate() {
             values.count(of_row.iter().map(|numbers| numbers[f]));
         }
-        Self { evidence, noise, fields, readings, of_row, counts: Vec::new() }
+        let is_certain = evidence.is_certain();
+        Self { is_certain, noise, fields, cells, readings, of_row, counts: Vec::new() }
     }
 
     /// Counts the values of each of `number` roles.
@@ -168,8 +172,8 @@ impl<'a> Repeated<'a> {
     pub(super) fn sayings(&self, place: usize, row: usize) -> Sayings {
         Sayings(std::array::from_fn(|f| {
             let (values, reading) = (&self.fields[f], self.readings[place][f]);
-            if !self.evidence.is_certain() {
-                let cost = |value| self.evidence.cost(self.noise, row, values.field, value);
+            if !self.is_certain {
+                let cost = |value| self.cells[f].cost(self.noise, row, reading, value);
                 return values.said(|value| (-cost(value)).exp());
             }
             let number = usize::from(self.of_row[place][f]);

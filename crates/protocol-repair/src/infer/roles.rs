@@ -38,7 +38,7 @@ const FAR: (u32, u32) = (11, 32);
 /// to the second.
 pub(super) struct Roles<'a> {
     ends: &'a [Ends],
-    evidence: PortEvidence<'a>,
+    evidence: &'a PortEvidence<'a>,
     repeated: Repeated<'a>,
     moving: Vec<Moving>,
     pub(super) of_row: Vec<usize>,
@@ -75,7 +75,7 @@ impl<'a> Roles<'a> {
     pub(super) fn new(
         draft: &'a Draft<'a>,
         ends: &'a [Ends],
-        evidence: PortEvidence<'a>,
+        evidence: &'a PortEvidence<'a>,
         version: IpVersion,
         of_row: Vec<usize>,
     ) -> Self {

@@ -22,6 +22,18 @@ pub(crate) fn settle_kept(draft: &Draft<'_>, rows: &[usize], field: Field) -> Ve
     decide(draft, rows, field, draft.noise, Source::Host)
 }
 
+/// Whether nothing is damaged, and all rows that `take` a field show it: they keep it then.
+pub(crate) fn is_shown(
+    draft: &Draft<'_>,
+    field: Field,
+    takes: impl Fn(&Draft<'_>, usize) -> bool,
+) -> bool {
+    let cells = draft.evidence.field(field);
+    draft.noise.is_clean()
+        && draft.evidence.is_certain()
+        && (0..draft.rows.len()).all(|row| !takes(draft, row) || cells.read(row).is_full())
+}
+
 /// Writes the most likely values of a field.
 pub(crate) fn write(draft: &mut Draft<'_>, rows: &[usize], field: Field) {
     let values = settle(draft, rows, field, draft.noise);
