@@ -37,6 +37,8 @@ const BLOCK: usize = 400;
 /// on a stream is astray.
 const TOGETHER: usize = 16;
 const ASTRAY: f32 = 4.0;
+/// Wrong bits of these numbers that are noise however little there is of it.
+const FEWEST_ASTRAY: f32 = 3.0;
 
 /// What is decided about one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,7 +320,8 @@ impl<L: Lengths> Search<'_, L> {
         let spread = bits * noise.bit_cost.powi(2) + ruined * SILENT.powi(2);
         let most = |rows: usize| {
             let rows = rows as f32;
-            rows * expected + ASTRAY * (rows * spread).sqrt()
+            let most = rows * expected + ASTRAY * (rows * spread).sqrt();
+            most.max(FEWEST_ASTRAY * noise.bit_cost)
         };
         costs.chunks(TOGETHER).any(|costs| costs.iter().sum::<f32>() > most(costs.len()))
     }
