@@ -208,19 +208,20 @@ fn legal_steps(direction: usize, unfinished: f32) -> Vec<Step> {
 
 /// Decides ACK, SYN, FIN and RST of every TCP row, and where connections begin.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
+    let trusted = draft.noise.is_clean() && draft.evidence.is_certain();
+    let unfinished = if trusted { 0.0 } else { UNFINISHED };
+    let steps = [0, 1].map(|direction| legal_steps(direction, unfinished));
     for flow in 0..draft.flows.len() {
         if draft.flows[flow].transport == Transport::Tcp {
             let rows = draft.tcp_rows(flow);
-            decide(draft, &rows);
+            decide(draft, &rows, &steps, unfinished);
         }
     }
 }
 
-fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
+/// Decides the rows of a flow; `steps` are the legal ones of each direction.
+fn decide(draft: &mut Draft<'_>, rows: &[usize], steps: &[Vec<Step>; 2], unfinished: f32) {
     let noise = draft.noise;
-    let trusted = noise.is_clean() && draft.evidence.is_certain();
-    let unfinished = if trusted { 0.0 } else { UNFINISHED };
-    let steps = [0, 1].map(|direction| legal_steps(direction, unfinished));
     let options_column =
         draft.evidence.cells().layout().column_of(tcp::OPTIONS).unwrap_or_default();
     let mut best = [f32::MAX; STATES.len()];

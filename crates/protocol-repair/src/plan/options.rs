@@ -4,6 +4,7 @@ use crate::draft::{Draft, Transport};
 use crate::evidence::{Evidence, Noise, any};
 use nprint_codec::{IpVersion, Row, ipv4, tcp};
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// First column of the TCP option area in the reference layout, and the words that it fills.
 const TCP_OPTIONS_COLUMN: usize = 640;
@@ -115,21 +116,24 @@ fn is_ordinary(layout: &[(u8, u8)]) -> bool {
 }
 
 /// Layouts that ordinary stacks send: Linux, Windows, without time stamps, minimal.
-fn templates(syn: bool) -> Vec<Layout> {
-    if syn {
-        return vec![
+fn templates(syn: bool) -> &'static [Layout] {
+    static SYN: LazyLock<Vec<Layout>> = LazyLock::new(|| {
+        vec![
             vec![(2, 4), (4, 2), (8, 10), (1, 1), (3, 3)],
             vec![(2, 4), (1, 1), (3, 3), (1, 1), (1, 1), (4, 2)],
             vec![(2, 4), (1, 1), (1, 1), (4, 2), (1, 1), (3, 3)],
             vec![(2, 4)],
-        ];
-    }
-    let stamps = [(1, 1), (1, 1), (8, 10)];
-    let sack = |blocks: u8| [(1, 1), (1, 1), (5, 2 + 8 * blocks)];
-    let mut out = vec![Layout::new(), stamps.to_vec()];
-    out.extend((1..=3).map(|n| [stamps, sack(n)].concat()));
-    out.extend((1..=4).map(|n| sack(n).to_vec()));
-    out
+        ]
+    });
+    static OTHER: LazyLock<Vec<Layout>> = LazyLock::new(|| {
+        let stamps = [(1, 1), (1, 1), (8, 10)];
+        let sack = |blocks: u8| [(1, 1), (1, 1), (5, 2 + 8 * blocks)];
+        let mut out = vec![Layout::new(), stamps.to_vec()];
+        out.extend((1..=3).map(|n| [stamps, sack(n)].concat()));
+        out.extend((1..=4).map(|n| sack(n).to_vec()));
+        out
+    });
+    if syn { &SYN } else { &OTHER }
 }
 
 /// Decides the TCP option area (its numbers as the evidence has them) and the data offset.
@@ -170,8 +174,7 @@ fn decide_tcp(draft: &mut Draft<'_>, rows: &[usize], syn: bool) {
     if trusted && shown.iter().all(Option::is_some) {
         return;
     }
-    let templates = templates(syn);
-    let unseen = templates.iter().filter(|t| !known.iter().any(|(l, _)| l == *t));
+    let unseen = templates(syn).iter().filter(|t| !known.iter().any(|(l, _)| l == *t));
     let candidates: Vec<(&Layout, f32)> = known
         .iter()
         .map(|(layout, n)| (layout, (rows.len() as f32 / *n as f32).ln()))
