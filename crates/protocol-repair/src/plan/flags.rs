@@ -8,8 +8,11 @@
 //! A trace may begin in the middle of a connection; no handshake is forced into it. One that
 //! begins with a SYN has all three steps, as far as the trace goes.
 
-use crate::draft::{Draft, Transport};
-use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
+use crate::draft::{Draft, RowFacts, Transport};
+use nprint_codec::{Field, tcp};
+use told::Told;
+
+mod told;
 
 /// Nats for a handshake that is refused or never completed, in evidence that is not a clean capture:
 /// 9 of 694 in real captures, as `examples/stream_statistics.rs` counts.
@@ -27,14 +30,9 @@ const FIN_AGAIN: f32 = 5.1;
 const DATA_AFTER_FIN: f32 = 6.2;
 /// Nats of data in a segment that opens or resets.
 const DATA_AMISS: f32 = 5.0;
-/// Nats of one length among those that data has.
-const SOME_LENGTH: f32 = 7.0;
 /// First bytes of the option area of a segment that opens (MSS) and of any other (two NOPs).
 pub(super) const OPENING_OPTIONS: u32 = 0x0204;
 pub(super) const OTHER_OPTIONS: u32 = 0x0101;
-/// Nats of 16 bits that say nothing.
-const SILENT: f32 = 16.0 * std::f32::consts::LN_2;
-
 /// The flags that tell events apart, in the order of [`Event::bits`].
 const FLAGS: [Field; 4] = [tcp::ACK, tcp::RST, tcp::SYN, tcp::FIN];
 
@@ -211,39 +209,29 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     let trusted = draft.noise.is_clean() && draft.evidence.is_certain();
     let unfinished = if trusted { 0.0 } else { UNFINISHED };
     let steps = [0, 1].map(|direction| legal_steps(direction, unfinished));
+    let told = Told::new(draft.evidence, draft.noise);
     for flow in 0..draft.flows.len() {
         if draft.flows[flow].transport == Transport::Tcp {
             let rows = draft.tcp_rows(flow);
-            decide(draft, &rows, &steps, unfinished);
+            decide(draft, &rows, &told, &steps, unfinished);
         }
     }
 }
 
 /// Decides the rows of a flow; `steps` are the legal ones of each direction.
-fn decide(draft: &mut Draft<'_>, rows: &[usize], steps: &[Vec<Step>; 2], unfinished: f32) {
-    let noise = draft.noise;
-    let options_column =
-        draft.evidence.cells().layout().column_of(tcp::OPTIONS).unwrap_or_default();
+fn decide(
+    draft: &mut Draft<'_>,
+    rows: &[usize],
+    told: &Told<'_>,
+    steps: &[Vec<Step>; 2],
+    unfinished: f32,
+) {
     let mut best = [f32::MAX; STATES.len()];
     best[0] = 0.0;
     let mut back: Vec<[(u8, u8); STATES.len()]> = Vec::with_capacity(rows.len());
     for row in rows {
-        let direction = draft.rows[*row].direction;
-        let data = told_of_data(draft, *row);
-        let [ack, rst, syn, fin] = FLAGS.map(|flag| {
-            let flag = draft.evidence.reader(noise, *row, flag);
-            [flag.cost(0), flag.cost(1)]
-        });
-        let reading = draft.evidence.read_columns(*row, options_column, 16);
-        let [opening, other] = [OPENING_OPTIONS, OTHER_OPTIONS].map(|options| {
-            draft.evidence.cost_of(noise, *row, options_column, reading, options).min(SILENT)
-        });
-        let mut costs = [0.0; Event::ALL.len()];
-        for (cost, event) in costs.iter_mut().zip(Event::ALL) {
-            let [a, r, s, f] = event.bits().map(|bit| bit as usize);
-            let options = if event.opens() { opening } else { other };
-            *cost = ack[a] + rst[r] + syn[s] + fin[f] + options;
-        }
+        let RowFacts { direction, stack, .. } = draft.rows[*row];
+        let (costs, data) = (told.events(*row), told.data(*row, stack.version));
         let mut next = [f32::MAX; STATES.len()];
         let mut from = [(0, 0); STATES.len()];
         for step in &steps[direction] {
@@ -282,26 +270,4 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize], steps: &[Vec<Step>; 2], unfinis
             draft.set(*row, flag, value);
         }
     }
-}
-
-/// Nats by which the length fields speak for data: what it costs that they leave no room for any, less
-/// what one of the lengths of data costs.
-fn told_of_data(draft: &Draft<'_>, row: usize) -> f32 {
-    let reader = |field| draft.evidence.reader(draft.noise, row, field);
-    let offset = reader(tcp::DATA_OFFSET);
-    let (length, headers) = match draft.rows[row].stack.version {
-        IpVersion::V4 => {
-            let own = reader(ipv4::HEADER_LENGTH).reading.value.max(5);
-            (reader(ipv4::TOTAL_LENGTH), [own, 5])
-        }
-        IpVersion::V6 => (reader(ipv6::PAYLOAD_LENGTH), [0, 0]),
-    };
-    let empty = |words| {
-        let [own, plain] = headers.map(|header| length.cost(4 * (header + words)));
-        own.min(plain) + offset.cost(words)
-    };
-    // Without options, with time stamps, and as it reads.
-    let words = [5, 8, offset.reading.value.max(5)];
-    let least = words.map(empty).into_iter().fold(f32::MAX, f32::min);
-    (least - SOME_LENGTH).max(0.0)
 }

@@ -1,0 +1,83 @@
+//! What the cells of a segment say of the event that it is.
+
+use super::{Event, FLAGS, OPENING_OPTIONS, OTHER_OPTIONS};
+use crate::evidence::{Evidence, FieldCells, Noise};
+use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
+
+/// Nats of one length among those that data has.
+const SOME_LENGTH: f32 = 7.0;
+/// Nats of 16 bits that say nothing.
+const SILENT: f32 = 16.0 * std::f32::consts::LN_2;
+
+/// The fields that tell events apart, in every row.
+pub(super) struct Told<'a> {
+    evidence: &'a Evidence<'a>,
+    noise: Noise,
+    flags: [FieldCells<'a>; 4],
+    options_column: usize,
+    data_offset: FieldCells<'a>,
+    header_length: FieldCells<'a>,
+    total_length: FieldCells<'a>,
+    payload_length: FieldCells<'a>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(evidence: &'a Evidence<'a>, noise: Noise) -> Self {
+        Self {
+            evidence,
+            noise,
+            flags: FLAGS.map(|flag| evidence.field(flag)),
+            options_column: evidence.cells().layout().column_of(tcp::OPTIONS).unwrap_or_default(),
+            data_offset: evidence.field(tcp::DATA_OFFSET),
+            header_length: evidence.field(ipv4::HEADER_LENGTH),
+            total_length: evidence.field(ipv4::TOTAL_LENGTH),
+            payload_length: evidence.field(ipv6::PAYLOAD_LENGTH),
+        }
+    }
+
+    /// Nats of a row's flags and first options against each event.
+    pub(super) fn events(&self, row: usize) -> [f32; Event::ALL.len()] {
+        let [ack, rst, syn, fin] = self.flags.each_ref().map(|flag| {
+            let reading = flag.read(row);
+            [0, 1].map(|value| flag.cost(self.noise, row, reading, value))
+        });
+        let column = self.options_column;
+        let reading = self.evidence.read_columns(row, column, 16);
+        let [opening, other] = [OPENING_OPTIONS, OTHER_OPTIONS].map(|options| {
+            self.evidence.cost_of(self.noise, row, column, reading, options).min(SILENT)
+        });
+        let mut costs = [0.0; Event::ALL.len()];
+        for (cost, event) in costs.iter_mut().zip(Event::ALL) {
+            let [a, r, s, f] = event.bits().map(|bit| bit as usize);
+            let options = if event.opens() { opening } else { other };
+            *cost = ack[a] + rst[r] + syn[s] + fin[f] + options;
+        }
+        costs
+    }
+
+    /// Nats by which the length fields of a row speak for data: what it costs that they leave no room for
+    /// any, less what one of the lengths of data costs.
+    pub(super) fn data(&self, row: usize, version: IpVersion) -> f32 {
+        let offset = self.data_offset.read(row);
+        let (length, headers) = match version {
+            IpVersion::V4 => {
+                let own = self.header_length.read(row).value.max(5);
+                (&self.total_length, [own, 5])
+            }
+            IpVersion::V6 => (&self.payload_length, [0, 0]),
+        };
+        let told = length.read(row);
+        let mut least = f32::MAX;
+        // As it reads, without options, with time stamps.
+        for words in [offset.value.max(5), 5, 8] {
+            let [own, plain] =
+                headers.map(|header| length.cost(self.noise, row, told, 4 * (header + words)));
+            least =
+                least.min(own.min(plain) + self.data_offset.cost(self.noise, row, offset, words));
+            if least <= SOME_LENGTH {
+                return 0.0;
+            }
+        }
+        least - SOME_LENGTH
+    }
+}
