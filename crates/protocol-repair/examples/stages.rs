@@ -40,11 +40,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => SoftMatrix::certain(common::flip(&cells, noise.parse()?, 1)),
     };
     let config = RepairConfig::default();
+    let mut file = Vec::new();
     let mut times: Vec<f64> = (0..rounds)
         .map(|_| {
             let start = Instant::now();
             let (trace, _) = repair(&soft, &config)?;
-            let mut file = Vec::new();
+            file.clear();
             write_capture_to(&mut file, &trace)?;
             Ok(start.elapsed().as_secs_f64() * 1e3)
         })
