@@ -6,7 +6,7 @@
 
 use super::around::Around;
 use super::conversations::Conversations;
-use super::dissolve::{Choice, dissolve};
+use super::dissolve::{Choice, dissolve, may_dissolve};
 use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
 use super::habits::{Habits, returns};
 use super::repeated::{Repeated, Sayings};
@@ -184,15 +184,31 @@ impl<'a> Roles<'a> {
             apart,
             turns,
         };
+        let prices = conversations.prices();
         let mut costs = Vec::new();
-        let mut around = Around::new(&self.of_row);
-        let choices: Vec<Choice> = (0..self.ends.len())
-            .map(|_| {
-                let choice = self.choose(&around, conversations, &context, &mut costs);
+        let mut around = Around::at(&self.of_row, 0);
+        let mut choices: Vec<Choice> = (0..self.ends.len())
+            .map(|row| {
+                let own = self.of_row[row] >> 1;
+                // Half of the rows that lose as much keep a conversation together.
+                let enough = 2.0 * prices[own] / context.members[own].len() as f32;
+                let choice = self.choose(&around, conversations, &context, enough, &mut costs);
                 around.next();
                 choice
             })
             .collect();
+        for rows in &context.members {
+            if !may_dissolve(&choices, rows, &prices) {
+                continue;
+            }
+            for row in rows.iter().map(|row| *row as usize) {
+                if choices[row].other == choices[row].own {
+                    let around = Around::at(&self.of_row, row);
+                    choices[row] =
+                        self.choose(&around, conversations, &context, f32::INFINITY, &mut costs);
+                }
+            }
+        }
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
         let mut roles: Vec<usize> = choices
             .iter()
@@ -203,17 +219,19 @@ impl<'a> Roles<'a> {
                 },
             )
             .collect();
-        dissolve(&choices, &context.members, &conversations.prices(), &mut roles);
+        dissolve(&choices, &context.members, &prices, &mut roles);
         self.of_row = roles;
     }
 
-    /// The most likely role of the row that `around` is around in its conversation and in all others. `costs` is room for candidates
-    /// with their cost.
+    /// The most likely role of the row that `around` is around in its conversation and in all others. Of
+    /// others that are less likely by `enough` nats none is told. `costs` is room for candidates with their
+    /// cost.
     fn choose(
         &self,
         around: &Around<'_>,
         conversations: &Conversations,
         context: &Context,
+        enough: f32,
         costs: &mut Vec<(f32, usize)>,
     ) -> Choice {
         let row = around.row;
@@ -275,27 +293,26 @@ impl<'a> Roles<'a> {
         }
         let sayings = self.repeated.sayings(row, ends.row);
         let worst = least + 2.0 * margin;
-        let mut best = [(worst, own); 2];
-        let place = |role: usize| usize::from(role >> 1 != own >> 1);
-        // The rest only adds to what the ports cost: the cheapest first, and then those that may still be
-        // cheaper. Of equal costs the first role has it.
-        let cheapest = [0, 1].map(|at| {
-            let costs = costs.iter().filter(|(_, role)| place(*role) == at);
-            costs.min_by(|a, b| a.0.total_cmp(&b.0)).copied()
-        });
-        let others = costs.iter().filter(|c| !cheapest.contains(&Some(**c)));
-        for (cost, role) in cheapest.iter().flatten().chain(others) {
-            let best = &mut best[place(*role)];
-            if *cost > best.0 + 1e-3 {
-                continue;
+        let at_home = |role: usize| role >> 1 == own >> 1;
+        // The cheaper roles first: the rest only adds to what the ports cost.
+        costs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let best_of = |worst: f32, home: bool| {
+            let mut best = (worst, own);
+            for (cost, role) in costs.iter().filter(|(_, role)| at_home(*role) == home) {
+                if *cost > best.0 + 1e-3 {
+                    break;
+                }
+                let cost = cost + self.rest(row, *role, &sayings, context);
+                // Of equal costs the first role has it.
+                let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
+                if cost < best.0 || (first_of_equals && cost < worst) {
+                    best = (cost, *role);
+                }
             }
-            let cost = cost + self.rest(row, *role, &sayings, context);
-            let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
-            if cost < best.0 || (first_of_equals && cost < worst) {
-                *best = (cost, *role);
-            }
-        }
-        let [here, elsewhere] = best;
+            best
+        };
+        let here = best_of(worst, true);
+        let elsewhere = best_of(worst.min(here.0 + enough), false);
         choice(here.1, elsewhere.1, here.0 - elsewhere.0)
     }
 
