@@ -134,8 +134,14 @@ impl Conversations {
     /// Gives a row to the conversation that explains it best, or to a new one.
     fn place(&mut self, ends: &[Ends], row: usize, evidence: &PortEvidence<'_>) {
         let mut best: Option<(f32, usize)> = None;
+        // A row that contradicts more bits costs more than the best.
+        let mut most_bits = u32::MAX;
         for index in self.near(row) {
-            let cost = evidence.cost(&ends[row], self.all[index].ports);
+            let ports = self.all[index].ports;
+            if ends[row].contradicted(ports) > most_bits {
+                continue;
+            }
+            let cost = evidence.cost(&ends[row], ports);
             // A share is 1 at most, so that its logarithm only adds to the cost.
             if best.is_some_and(|(least, _)| cost > least + 1e-3) {
                 continue;
@@ -143,6 +149,7 @@ impl Conversations {
             let cost = cost - self.share(index, row).ln();
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, index));
+                most_bits = evidence.most_bits(&ends[row], cost + 1e-2);
             }
         }
         match best {

@@ -7,11 +7,11 @@
 use super::around::Around;
 use super::conversations::Conversations;
 use super::dissolve::{Choice, dissolve, may_dissolve};
-use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
+use super::ends::{Ends, PortEvidence, better_way, ones_of_lanes, ways};
 use super::habits::{Habits, returns};
 use super::repeated::{Repeated, Sayings};
 use crate::draft::Draft;
-use crate::evidence::Reading;
+use crate::evidence::Evidence;
 use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
 
 /// Ports that speak for a role by this much more than for any other decide alone; half of it is
@@ -40,14 +40,44 @@ pub(super) struct Roles<'a> {
     ends: &'a [Ends],
     evidence: &'a PortEvidence<'a>,
     repeated: Repeated<'a>,
-    moving: Vec<Moving>,
+    moving: Moving,
     pub(super) of_row: Vec<usize>,
 }
 
-/// The high bits of a number that moves slowly within a role: what each row says.
+/// The high bits of numbers that move slowly within a role.
 struct Moving {
-    bits: u16,
-    readings: Vec<Reading>,
+    /// How many bits of each.
+    widths: Vec<u16>,
+    rows: Vec<Numbers>,
+}
+
+/// What a row says of them, in lanes of 16 bits, the first number low.
+#[derive(Clone, Copy, Default)]
+struct Numbers {
+    values: u64,
+    known: u64,
+}
+
+impl Moving {
+    fn new(evidence: &Evidence<'_>, ends: &[Ends], fields: &[Field]) -> Self {
+        let mut rows = vec![Numbers::default(); ends.len()];
+        for (lane, field) in fields.iter().enumerate() {
+            let cells = evidence.field(*field);
+            for (row, ends) in rows.iter_mut().zip(ends) {
+                let reading = cells.read(ends.row);
+                row.values |= u64::from(reading.value) << (16 * lane);
+                row.known |= u64::from(reading.known) << (16 * lane);
+            }
+        }
+        Self { widths: fields.iter().map(|field| field.bits).collect(), rows }
+    }
+}
+
+impl Numbers {
+    /// In how many bits each number differs from another row's, in its lane.
+    fn apart(self, other: Self) -> u64 {
+        ones_of_lanes((self.values ^ other.values) & self.known & other.known)
+    }
 }
 
 /// What a decision about one row goes by.
@@ -93,12 +123,7 @@ impl<'a> Roles<'a> {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
         let repeated = Repeated::new(draft.evidence, ends, repeated, evidence.noise);
-        let read = |field| {
-            let cells = draft.evidence.field(field);
-            ends.iter().map(|ends| cells.read(ends.row)).collect()
-        };
-        let moving =
-            moving.into_iter().map(|f| Moving { bits: f.bits, readings: read(f) }).collect();
+        let moving = Moving::new(draft.evidence, ends, &moving);
         Self { ends, evidence, repeated, moving, of_row }
     }
 
@@ -106,17 +131,15 @@ impl<'a> Roles<'a> {
     /// as rows of another connection have. `number` is that of the conversations.
     pub(super) fn strange(&self, number: usize) -> Vec<bool> {
         let mut strange = vec![false; self.ends.len()];
-        let [.., seq, ack] = self.moving.as_slice() else { return strange };
-        if [seq, ack].iter().any(|moving| moving.bits != 16) {
-            return strange;
-        }
+        let [before @ .., 16, 16] = self.moving.widths.as_slice() else { return strange };
+        let lane = before.len();
         let mut members = vec![Vec::new(); 2 * number];
         for (row, role) in self.of_row.iter().enumerate() {
             members[*role].push(row);
         }
         let pair = |row: usize| {
-            let [seq, ack] = [seq, ack].map(|moving| moving.readings[row]);
-            (seq.value << 16 | ack.value, seq.known << 16 | ack.known)
+            let Numbers { values, known } = self.moving.rows[row];
+            ((values >> (16 * lane)) as u32, (known >> (16 * lane)) as u32)
         };
         for rows in members.iter().filter(|rows| rows.len() >= FEWEST) {
             let step = rows.len().div_ceil(SAMPLE);
@@ -266,6 +289,9 @@ impl<'a> Roles<'a> {
         costs.clear();
         let mut offer = |conversation: usize, here: usize| {
             let ways = self.evidence.costs(ends, conversations.all[conversation].ports);
+            if ways[0].min(ways[1]) > most {
+                return;
+            }
             let prior = prior(conversation, here);
             for (way, cost) in ways.into_iter().enumerate() {
                 if cost + prior <= most {
@@ -331,29 +357,27 @@ impl<'a> Roles<'a> {
         for nats in self.repeated.nats(sayings, row, (role, others, own)) {
             cost += nats;
         }
-        let mut near = [0; 2 * NEIGHBOURS];
-        let mut length = 0;
-        for rows in [&mut before.clone() as &mut dyn Iterator<Item = usize>, &mut after.clone()] {
-            for m in rows.take(REACH).filter(|m| self.of_row[*m] == role).take(NEIGHBOURS) {
-                near[length] = m;
-                length += 1;
-            }
-        }
-        let near = &near[..length];
-        for moving in &self.moving {
-            let unknown = f32::from(moving.bits) * std::f32::consts::LN_2;
-            let own = moving.readings[row];
+        let numbers = self.moving.rows[row];
+        let (mut apart, mut length) = ([0; 2 * NEIGHBOURS], 0);
+        let mut compare = |near: usize| {
+            apart[length] = numbers.apart(self.moving.rows[near]);
+            length += 1;
+        };
+        let alike = |near: &usize| self.of_row[*near] == role;
+        before.take(REACH).filter(alike).take(NEIGHBOURS).for_each(&mut compare);
+        after.take(REACH).filter(alike).take(NEIGHBOURS).for_each(&mut compare);
+        let apart = &apart[..length];
+        for (lane, bits) in self.moving.widths.iter().enumerate() {
+            let unknown = f32::from(*bits) * std::f32::consts::LN_2;
             // The mean: one neighbour in the wrong place must not draw others after it.
-            let sum: f32 = near
+            let sum: f32 = apart
                 .iter()
-                .map(|m| {
-                    let other = moving.readings[*m];
-                    let wrong = (own.value ^ other.value) & own.known & other.known;
-                    (TWO_COPIES * wrong.count_ones() as f32 * self.evidence.noise.bit_cost)
-                        .min(unknown)
+                .map(|apart| {
+                    let wrong = (apart >> (16 * lane)) as u8;
+                    (TWO_COPIES * f32::from(wrong) * self.evidence.noise.bit_cost).min(unknown)
                 })
                 .sum();
-            cost += if near.is_empty() { unknown } else { sum / near.len() as f32 };
+            cost += if apart.is_empty() { unknown } else { sum / apart.len() as f32 };
         }
         cost
     }
@@ -363,12 +387,6 @@ impl<'a> Roles<'a> {
 fn distance([a, b]: [u16; 2], other: [u16; 2]) -> u32 {
     let pair = u64::from(a) << 16 | u64::from(b);
     better_way(ones_of_lanes((pair << 32 | pair) ^ ways(other)))
-}
-
-/// The bits of both ports together, the way that has fewer, of those of each lane.
-fn better_way(lanes: u64) -> u32 {
-    let pairs = lanes + (lanes >> 16);
-    u32::from(((pairs >> 32) as u8).min(pairs as u8))
 }
 
 /// The high bits of a field.
