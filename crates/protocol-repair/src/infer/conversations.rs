@@ -107,20 +107,24 @@ impl Conversations {
         evidence: &PortEvidence<'_>,
     ) {
         let (own, ports) = self.naming(ends, members[0], pair, members.len(), evidence);
-        let explained = self
-            .near(members[0])
-            .map(|index| {
-                let other = &self.all[index];
-                let control = other.control() == Some(pair);
-                if !control && other.makes(pair, members.len(), evidence.noise) {
-                    return 0.0;
-                }
-                let each = evidence.cost(&ends[members[0]], other.ports);
-                members.len() as f32 * (each - self.share(index, members[0]).ln())
-            })
-            .fold(f32::MAX, f32::min);
-        let share = (ends.len() as f32 / members.len() as f32).ln();
-        if own + self.escape() + (members.len() - 1) as f32 * share <= explained {
+        let (first, rows) = (&ends[members[0]], members.len() as f32);
+        let share = (ends.len() as f32 / rows).ln();
+        let own = own + self.escape() + (members.len() - 1) as f32 * share;
+        // Rows that contradict more bits of another one cost more in it.
+        let most_bits = evidence.most_bits(first, own / rows + 1e-2);
+        let is_cheaper = |index: usize| {
+            let other = &self.all[index];
+            let control = other.control() == Some(pair);
+            if !control && other.makes(pair, members.len(), evidence.noise) {
+                return own <= 0.0;
+            }
+            if first.contradicted(other.ports) > most_bits {
+                return true;
+            }
+            let each = evidence.cost(first, other.ports);
+            own <= rows * (each - self.share(index, members[0]).ln())
+        };
+        if self.near(members[0]).all(is_cheaper) {
             self.push(ports);
             if let Some(new) = self.all.last_mut() {
                 new.returns = returns(members.iter().copied());

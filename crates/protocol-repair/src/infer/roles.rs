@@ -9,21 +9,18 @@ use super::conversations::Conversations;
 use super::dissolve::{Choice, dissolve, may_dissolve};
 use super::ends::{Ends, PortEvidence, better_way, ones_of_lanes, ways};
 use super::habits::{Habits, returns};
+use super::moving::{Moving, NEIGHBOURS, high};
 use super::repeated::{Repeated, Sayings};
 use crate::draft::Draft;
-use crate::evidence::Evidence;
-use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
+use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
+use std::ops::Add;
 
 /// Ports that speak for a role by this much more than for any other decide alone; half of it is
 /// enough where no bit of theirs is missing or wrong. Units: nats.
 const CLEAR: f32 = 24.0;
 /// Large conversations that every row is compared with.
 const COMPARED: usize = 48;
-/// Rows of a role on each side that a moving number is compared with.
-const NEIGHBOURS: usize = 3;
-/// What a bit in which two rows differ costs: either one may be wrong. Units: of a wrong bit.
-const TWO_COPIES: f32 = 0.7;
-/// Rows on each side in which they are looked for.
+/// Rows on each side in which neighbours of a role are looked for.
 const REACH: usize = 8;
 
 /// Rows of a role below which none is strange.
@@ -42,42 +39,6 @@ pub(super) struct Roles<'a> {
     repeated: Repeated<'a>,
     moving: Moving,
     pub(super) of_row: Vec<usize>,
-}
-
-/// The high bits of numbers that move slowly within a role.
-struct Moving {
-    /// How many bits of each.
-    widths: Vec<u16>,
-    rows: Vec<Numbers>,
-}
-
-/// What a row says of them, in lanes of 16 bits, the first number low.
-#[derive(Clone, Copy, Default)]
-struct Numbers {
-    values: u64,
-    known: u64,
-}
-
-impl Moving {
-    fn new(evidence: &Evidence<'_>, ends: &[Ends], fields: &[Field]) -> Self {
-        let mut rows = vec![Numbers::default(); ends.len()];
-        for (lane, field) in fields.iter().enumerate() {
-            let cells = evidence.field(*field);
-            for (row, ends) in rows.iter_mut().zip(ends) {
-                let reading = cells.read(ends.row);
-                row.values |= u64::from(reading.value) << (16 * lane);
-                row.known |= u64::from(reading.known) << (16 * lane);
-            }
-        }
-        Self { widths: fields.iter().map(|field| field.bits).collect(), rows }
-    }
-}
-
-impl Numbers {
-    /// In how many bits each number differs from another row's, in its lane.
-    fn apart(self, other: Self) -> u64 {
-        ones_of_lanes((self.values ^ other.values) & self.known & other.known)
-    }
 }
 
 /// What a decision about one row goes by.
@@ -131,16 +92,12 @@ impl<'a> Roles<'a> {
     /// as rows of another connection have. `number` is that of the conversations.
     pub(super) fn strange(&self, number: usize) -> Vec<bool> {
         let mut strange = vec![false; self.ends.len()];
-        let [before @ .., 16, 16] = self.moving.widths.as_slice() else { return strange };
-        let lane = before.len();
+        let Some(lane) = self.moving.lane_of_stream() else { return strange };
         let mut members = vec![Vec::new(); 2 * number];
         for (row, role) in self.of_row.iter().enumerate() {
             members[*role].push(row);
         }
-        let pair = |row: usize| {
-            let Numbers { values, known } = self.moving.rows[row];
-            ((values >> (16 * lane)) as u32, (known >> (16 * lane)) as u32)
-        };
+        let pair = |row: usize| self.moving.two_numbers(row, lane);
         for rows in members.iter().filter(|rows| rows.len() >= FEWEST) {
             let step = rows.len().div_ceil(SAMPLE);
             let sample: Vec<(u32, u32)> = rows.iter().step_by(step).map(|row| pair(*row)).collect();
@@ -357,29 +314,10 @@ impl<'a> Roles<'a> {
         for nats in self.repeated.nats(sayings, row, (role, others, own)) {
             cost += nats;
         }
-        let numbers = self.moving.rows[row];
-        let (mut apart, mut length) = ([0; 2 * NEIGHBOURS], 0);
-        let mut compare = |near: usize| {
-            apart[length] = numbers.apart(self.moving.rows[near]);
-            length += 1;
-        };
         let alike = |near: &usize| self.of_row[*near] == role;
-        before.take(REACH).filter(alike).take(NEIGHBOURS).for_each(&mut compare);
-        after.take(REACH).filter(alike).take(NEIGHBOURS).for_each(&mut compare);
-        let apart = &apart[..length];
-        for (lane, bits) in self.moving.widths.iter().enumerate() {
-            let unknown = f32::from(*bits) * std::f32::consts::LN_2;
-            // The mean: one neighbour in the wrong place must not draw others after it.
-            let sum: f32 = apart
-                .iter()
-                .map(|apart| {
-                    let wrong = (apart >> (16 * lane)) as u8;
-                    (TWO_COPIES * f32::from(wrong) * self.evidence.noise.bit_cost).min(unknown)
-                })
-                .sum();
-            cost += if apart.is_empty() { unknown } else { sum / apart.len() as f32 };
-        }
-        cost
+        let before = before.take(REACH).filter(alike).take(NEIGHBOURS);
+        let after = after.take(REACH).filter(alike).take(NEIGHBOURS);
+        self.moving.nats(row, before.chain(after), self.evidence.noise).fold(cost, Add::add)
     }
 }
 
@@ -387,10 +325,4 @@ impl<'a> Roles<'a> {
 fn distance([a, b]: [u16; 2], other: [u16; 2]) -> u32 {
     let pair = u64::from(a) << 16 | u64::from(b);
     better_way(ones_of_lanes((pair << 32 | pair) ^ ways(other)))
-}
-
-/// The high bits of a field.
-fn high(mut field: Field, bits: u16) -> Field {
-    field.bits = bits;
-    field
 }
