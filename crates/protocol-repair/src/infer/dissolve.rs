@@ -76,9 +76,11 @@ mod tests {
         };
         let mut choices: Vec<Choice> = (0..6).map(|_| choice(0, 0, -24.0)).collect();
         choices.extend((0..own).map(|_| choice(1, 0, gain)));
-        let members = [(0..6).collect(), (6..6 + own as u32).collect()];
+        let members: [Vec<u32>; 2] = [(0..6).collect(), (6..6 + own as u32).collect()];
         let mut roles: Vec<usize> = choices.iter().map(|choice| choice.own).collect();
         dissolve(&choices, &members, &[20.0, 20.0], &mut roles);
+        let stays = roles[6] == choices[6].own;
+        assert_eq!(may_dissolve(&choices, &members[1], &[20.0, 20.0]), !stays);
         roles.split_off(6)
     }
 

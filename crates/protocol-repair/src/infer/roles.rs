@@ -285,7 +285,8 @@ impl<'a> Roles<'a> {
                 if *cost > best.0 + 1e-3 {
                     break;
                 }
-                let cost = cost + self.rest(row, *role, &sayings, context);
+                let most = best.0 + 1e-3 - cost;
+                let cost = cost + self.rest(row, *role, &sayings, context, most);
                 // Of equal costs the first role has it.
                 let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
                 if cost < best.0 || (first_of_equals && cost < worst) {
@@ -299,8 +300,15 @@ impl<'a> Roles<'a> {
         choice(here.1, elsewhere.1, here.0 - elsewhere.0)
     }
 
-    /// Nats of everything but the ports.
-    fn rest(&self, row: usize, role: usize, sayings: &Sayings, context: &Context) -> f32 {
+    /// Nats of everything but the ports; any number above `most` where they are more than that.
+    fn rest(
+        &self,
+        row: usize,
+        role: usize,
+        sayings: &Sayings,
+        context: &Context,
+        most: f32,
+    ) -> f32 {
         let members = &context.members[role >> 1];
         let at = members.partition_point(|m| (*m as usize) < row);
         let before = members[..at].iter().rev().map(|m| *m as usize);
@@ -309,15 +317,20 @@ impl<'a> Roles<'a> {
         for near in [before.clone().next(), after.clone().next()].into_iter().flatten() {
             cost += context.turns[usize::from(self.of_row[near] != role)];
         }
+        let alike = |near: &usize| self.of_row[*near] == role;
+        let before = before.take(REACH).filter(alike).take(NEIGHBOURS);
+        let after = after.take(REACH).filter(alike).take(NEIGHBOURS);
+        let moving = self.moving.nats(row, before.chain(after), self.evidence.noise);
+        let least = moving.into_iter().fold(cost, Add::add);
+        if least > most {
+            return least;
+        }
         let own = self.of_row[row] == role;
         let others = context.rows[role] - u32::from(own);
         for nats in self.repeated.nats(sayings, row, (role, others, own)) {
             cost += nats;
         }
-        let alike = |near: &usize| self.of_row[*near] == role;
-        let before = before.take(REACH).filter(alike).take(NEIGHBOURS);
-        let after = after.take(REACH).filter(alike).take(NEIGHBOURS);
-        self.moving.nats(row, before.chain(after), self.evidence.noise).fold(cost, Add::add)
+        moving.into_iter().fold(cost, Add::add)
     }
 }
 
