@@ -11,10 +11,11 @@ pub(super) struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    /// Around the first row.
-    pub(super) fn new(of_row: &'a [usize]) -> Self {
-        let mut around = Self { of_row, row: 0, counts: Vec::with_capacity(2 * WINDOW + 1) };
-        (0..(WINDOW + 1).min(of_row.len())).for_each(|row| around.add(row));
+    /// Around a row.
+    pub(super) fn at(of_row: &'a [usize], row: usize) -> Self {
+        let mut around = Self { of_row, row, counts: Vec::with_capacity(2 * WINDOW + 1) };
+        let here = row.saturating_sub(WINDOW)..(row + WINDOW + 1).min(of_row.len());
+        here.for_each(|row| around.add(row));
         around
     }
 
@@ -55,7 +56,7 @@ mod tests {
     #[test]
     fn a_window_that_moves_counts_what_is_in_it() {
         let of_row: Vec<usize> = (0..60_usize).map(|row| row * row * 7 % 11).collect();
-        let mut around = Around::new(&of_row);
+        let mut around = Around::at(&of_row, 0);
         for row in 0..of_row.len() {
             let mut counts: Vec<(usize, usize)> = around.counts().collect();
             counts.sort_unstable();
@@ -65,6 +66,9 @@ mod tests {
                 (here.clone().any(|r| same(&r)))
                     .then(|| (conversation, here.clone().filter(|r| *r != row && same(r)).count()))
             };
+            let mut at: Vec<(usize, usize)> = Around::at(&of_row, row).counts().collect();
+            at.sort_unstable();
+            assert_eq!(at, counts);
             assert_eq!(counts, (0..6).filter_map(of).collect::<Vec<_>>(), "around row {row}");
             around.next();
         }

@@ -107,20 +107,24 @@ impl Conversations {
         evidence: &PortEvidence<'_>,
     ) {
         let (own, ports) = self.naming(ends, members[0], pair, members.len(), evidence);
-        let explained = self
-            .near(members[0])
-            .map(|index| {
-                let other = &self.all[index];
-                let control = other.control() == Some(pair);
-                if !control && other.makes(pair, members.len(), evidence.noise) {
-                    return 0.0;
-                }
-                let each = evidence.cost(&ends[members[0]], other.ports);
-                members.len() as f32 * (each - self.share(index, members[0]).ln())
-            })
-            .fold(f32::MAX, f32::min);
-        let share = (ends.len() as f32 / members.len() as f32).ln();
-        if own + self.escape() + (members.len() - 1) as f32 * share <= explained {
+        let (first, rows) = (&ends[members[0]], members.len() as f32);
+        let share = (ends.len() as f32 / rows).ln();
+        let own = own + self.escape() + (members.len() - 1) as f32 * share;
+        // Rows that contradict more bits of another one cost more in it.
+        let most_bits = evidence.most_bits(first, own / rows + 1e-2);
+        let is_cheaper = |index: usize| {
+            let other = &self.all[index];
+            let control = other.control() == Some(pair);
+            if !control && other.makes(pair, members.len(), evidence.noise) {
+                return own <= 0.0;
+            }
+            if first.contradicted(other.ports) > most_bits {
+                return true;
+            }
+            let each = evidence.cost(first, other.ports);
+            own <= rows * (each - self.share(index, members[0]).ln())
+        };
+        if self.near(members[0]).all(is_cheaper) {
             self.push(ports);
             if let Some(new) = self.all.last_mut() {
                 new.returns = returns(members.iter().copied());
@@ -134,8 +138,14 @@ impl Conversations {
     /// Gives a row to the conversation that explains it best, or to a new one.
     fn place(&mut self, ends: &[Ends], row: usize, evidence: &PortEvidence<'_>) {
         let mut best: Option<(f32, usize)> = None;
+        // A row that contradicts more bits costs more than the best.
+        let mut most_bits = u32::MAX;
         for index in self.near(row) {
-            let cost = evidence.cost(&ends[row], self.all[index].ports);
+            let ports = self.all[index].ports;
+            if ends[row].contradicted(ports) > most_bits {
+                continue;
+            }
+            let cost = evidence.cost(&ends[row], ports);
             // A share is 1 at most, so that its logarithm only adds to the cost.
             if best.is_some_and(|(least, _)| cost > least + 1e-3) {
                 continue;
@@ -143,6 +153,7 @@ impl Conversations {
             let cost = cost - self.share(index, row).ln();
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, index));
+                most_bits = evidence.most_bits(&ends[row], cost + 1e-2);
             }
         }
         match best {

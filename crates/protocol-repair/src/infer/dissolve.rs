@@ -9,10 +9,28 @@ pub(super) struct Choice {
     pub(super) own: usize,
     /// Its best role in any other, or `own` where there is none.
     pub(super) other: usize,
-    /// How much more likely the other one is. Units: nats.
+    /// How much more likely the other one is; where there is none, at most. Units: nats.
     pub(super) gain: f32,
     /// What its being of its own conversation costs apart from what it says. Units: nats.
     pub(super) prior: f32,
+}
+
+/// Whether a conversation of these rows may cost more than they lose.
+pub(super) fn may_dissolve(choices: &[Choice], rows: &[u32], prices: &[f32]) -> bool {
+    rows.first().is_some_and(|row| {
+        let price = prices[choices[*row as usize].own >> 1];
+        loss(choices, rows) < price + 1e-2
+    })
+}
+
+/// Nats that rows lose with their conversation, less those of its own that they save.
+fn loss(choices: &[Choice], rows: &[u32]) -> f32 {
+    let rows = || rows.iter().map(|row| &choices[*row as usize]);
+    let lost: f32 = rows().map(|choice| (-choice.gain).max(0.0)).sum();
+    // The row that begins a conversation pays for that alone, or for being all there is of it.
+    let first = rows().map(|choice| choice.prior).fold(f32::MAX, f32::min);
+    let lone = if rows().len() == 1 { LONE } else { 0.0 };
+    lost + first - lone
 }
 
 /// Gives the rows of a conversation to others where that costs less than the conversation itself
@@ -28,15 +46,11 @@ pub(super) fn dissolve(
     let (mut taken, mut gone) = (vec![false; members.len()], vec![false; members.len()]);
     for conversation in order {
         let rows = || members[conversation].iter().map(|m| *m as usize);
-        let lost: f32 = rows().map(|row| (-choices[row].gain).max(0.0)).sum();
-        // The row that begins a conversation pays for that alone, or for being all there is of it.
-        let first = rows().map(|row| choices[row].prior).fold(f32::MAX, f32::min);
-        let lone = if members[conversation].len() == 1 { LONE } else { 0.0 };
-        let lost = lost + first - lone;
         let stays = |row: usize| {
             let other = choices[row].other >> 1;
             other == conversation || gone[other]
         };
+        let lost = loss(choices, &members[conversation]);
         if taken[conversation] || lost >= prices[conversation] || rows().any(stays) {
             continue;
         }
@@ -62,9 +76,11 @@ mod tests {
         };
         let mut choices: Vec<Choice> = (0..6).map(|_| choice(0, 0, -24.0)).collect();
         choices.extend((0..own).map(|_| choice(1, 0, gain)));
-        let members = [(0..6).collect(), (6..6 + own as u32).collect()];
+        let members: [Vec<u32>; 2] = [(0..6).collect(), (6..6 + own as u32).collect()];
         let mut roles: Vec<usize> = choices.iter().map(|choice| choice.own).collect();
         dissolve(&choices, &members, &[20.0, 20.0], &mut roles);
+        let stays = roles[6] == choices[6].own;
+        assert_eq!(may_dissolve(&choices, &members[1], &[20.0, 20.0]), !stays);
         roles.split_off(6)
     }
 

@@ -54,10 +54,7 @@ impl Ends {
 
     /// Number of known bits that contradict a pair of ports, the better way round.
     pub(super) fn contradicted(&self, ports: [u16; 2]) -> u32 {
-        let [source, destination] = &self.readings;
-        let along = contradicted(source, ports[0]) + contradicted(destination, ports[1]);
-        let back = contradicted(source, ports[1]) + contradicted(destination, ports[0]);
-        along.min(back)
+        better_way(self.wrong_of(ways(ports)))
     }
 
     /// Known bits of both ports, in lanes of 16 bits, that contradict some [`ways`].
@@ -240,6 +237,13 @@ pub(super) fn ones_of_lanes(word: u64) -> u64 {
     let word = (word & 0x3333_3333_3333_3333) + ((word >> 2) & 0x3333_3333_3333_3333);
     let word = (word + (word >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
     (word + (word >> 8)) & 0x00ff_00ff_00ff_00ff
+}
+
+/// The bits of both ports together, the way that has fewer, of those of each lane.
+#[inline]
+pub(super) fn better_way(lanes: u64) -> u32 {
+    let pairs = lanes + (lanes >> 16);
+    u32::from(((pairs >> 32) as u8).min(pairs as u8))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub(crate) mod flow;
 pub(crate) mod fragment;
 mod habits;
 mod initiator;
+mod moving;
 mod port_noise;
 mod ports;
 mod repeated;

@@ -6,24 +6,21 @@
 
 use super::around::Around;
 use super::conversations::Conversations;
-use super::dissolve::{Choice, dissolve};
-use super::ends::{Ends, PortEvidence, ones_of_lanes, ways};
+use super::dissolve::{Choice, dissolve, may_dissolve};
+use super::ends::{Ends, PortEvidence, better_way, ones_of_lanes, ways};
 use super::habits::{Habits, returns};
+use super::moving::{Moving, NEIGHBOURS, high};
 use super::repeated::{Repeated, Sayings};
 use crate::draft::Draft;
-use crate::evidence::Reading;
-use nprint_codec::{Field, IpVersion, ipv4, ipv6, tcp};
+use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
+use std::ops::Add;
 
 /// Ports that speak for a role by this much more than for any other decide alone; half of it is
 /// enough where no bit of theirs is missing or wrong. Units: nats.
 const CLEAR: f32 = 24.0;
 /// Large conversations that every row is compared with.
 const COMPARED: usize = 48;
-/// Rows of a role on each side that a moving number is compared with.
-const NEIGHBOURS: usize = 3;
-/// What a bit in which two rows differ costs: either one may be wrong. Units: of a wrong bit.
-const TWO_COPIES: f32 = 0.7;
-/// Rows on each side in which they are looked for.
+/// Rows on each side in which neighbours of a role are looked for.
 const REACH: usize = 8;
 
 /// Rows of a role below which none is strange.
@@ -40,14 +37,8 @@ pub(super) struct Roles<'a> {
     ends: &'a [Ends],
     evidence: &'a PortEvidence<'a>,
     repeated: Repeated<'a>,
-    moving: Vec<Moving>,
+    moving: Moving,
     pub(super) of_row: Vec<usize>,
-}
-
-/// The high bits of a number that moves slowly within a role: what each row says.
-struct Moving {
-    bits: u16,
-    readings: Vec<Reading>,
 }
 
 /// What a decision about one row goes by.
@@ -93,12 +84,7 @@ impl<'a> Roles<'a> {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
         let repeated = Repeated::new(draft.evidence, ends, repeated, evidence.noise);
-        let read = |field| {
-            let cells = draft.evidence.field(field);
-            ends.iter().map(|ends| cells.read(ends.row)).collect()
-        };
-        let moving =
-            moving.into_iter().map(|f| Moving { bits: f.bits, readings: read(f) }).collect();
+        let moving = Moving::new(draft.evidence, ends, &moving);
         Self { ends, evidence, repeated, moving, of_row }
     }
 
@@ -106,18 +92,12 @@ impl<'a> Roles<'a> {
     /// as rows of another connection have. `number` is that of the conversations.
     pub(super) fn strange(&self, number: usize) -> Vec<bool> {
         let mut strange = vec![false; self.ends.len()];
-        let [.., seq, ack] = self.moving.as_slice() else { return strange };
-        if [seq, ack].iter().any(|moving| moving.bits != 16) {
-            return strange;
-        }
+        let Some(lane) = self.moving.lane_of_stream() else { return strange };
         let mut members = vec![Vec::new(); 2 * number];
         for (row, role) in self.of_row.iter().enumerate() {
             members[*role].push(row);
         }
-        let pair = |row: usize| {
-            let [seq, ack] = [seq, ack].map(|moving| moving.readings[row]);
-            (seq.value << 16 | ack.value, seq.known << 16 | ack.known)
-        };
+        let pair = |row: usize| self.moving.two_numbers(row, lane);
         for rows in members.iter().filter(|rows| rows.len() >= FEWEST) {
             let step = rows.len().div_ceil(SAMPLE);
             let sample: Vec<(u32, u32)> = rows.iter().step_by(step).map(|row| pair(*row)).collect();
@@ -184,15 +164,31 @@ impl<'a> Roles<'a> {
             apart,
             turns,
         };
+        let prices = conversations.prices();
         let mut costs = Vec::new();
-        let mut around = Around::new(&self.of_row);
-        let choices: Vec<Choice> = (0..self.ends.len())
-            .map(|_| {
-                let choice = self.choose(&around, conversations, &context, &mut costs);
+        let mut around = Around::at(&self.of_row, 0);
+        let mut choices: Vec<Choice> = (0..self.ends.len())
+            .map(|row| {
+                let own = self.of_row[row] >> 1;
+                // Half of the rows that lose as much keep a conversation together.
+                let enough = 2.0 * prices[own] / context.members[own].len() as f32;
+                let choice = self.choose(&around, conversations, &context, enough, &mut costs);
                 around.next();
                 choice
             })
             .collect();
+        for rows in &context.members {
+            if !may_dissolve(&choices, rows, &prices) {
+                continue;
+            }
+            for row in rows.iter().map(|row| *row as usize) {
+                if choices[row].other == choices[row].own {
+                    let around = Around::at(&self.of_row, row);
+                    choices[row] =
+                        self.choose(&around, conversations, &context, f32::INFINITY, &mut costs);
+                }
+            }
+        }
         let lone = |row: usize| context.members[self.of_row[row] >> 1].len() == 1;
         let mut roles: Vec<usize> = choices
             .iter()
@@ -203,17 +199,19 @@ impl<'a> Roles<'a> {
                 },
             )
             .collect();
-        dissolve(&choices, &context.members, &conversations.prices(), &mut roles);
+        dissolve(&choices, &context.members, &prices, &mut roles);
         self.of_row = roles;
     }
 
-    /// The most likely role of the row that `around` is around in its conversation and in all others. `costs` is room for candidates
-    /// with their cost.
+    /// The most likely role of the row that `around` is around in its conversation and in all others. Of
+    /// others that are less likely by `enough` nats none is told. `costs` is room for candidates with their
+    /// cost.
     fn choose(
         &self,
         around: &Around<'_>,
         conversations: &Conversations,
         context: &Context,
+        enough: f32,
         costs: &mut Vec<(f32, usize)>,
     ) -> Choice {
         let row = around.row;
@@ -248,6 +246,9 @@ impl<'a> Roles<'a> {
         costs.clear();
         let mut offer = |conversation: usize, here: usize| {
             let ways = self.evidence.costs(ends, conversations.all[conversation].ports);
+            if ways[0].min(ways[1]) > most {
+                return;
+            }
             let prior = prior(conversation, here);
             for (way, cost) in ways.into_iter().enumerate() {
                 if cost + prior <= most {
@@ -275,32 +276,39 @@ impl<'a> Roles<'a> {
         }
         let sayings = self.repeated.sayings(row, ends.row);
         let worst = least + 2.0 * margin;
-        let mut best = [(worst, own); 2];
-        let place = |role: usize| usize::from(role >> 1 != own >> 1);
-        // The rest only adds to what the ports cost: the cheapest first, and then those that may still be
-        // cheaper. Of equal costs the first role has it.
-        let cheapest = [0, 1].map(|at| {
-            let costs = costs.iter().filter(|(_, role)| place(*role) == at);
-            costs.min_by(|a, b| a.0.total_cmp(&b.0)).copied()
-        });
-        let others = costs.iter().filter(|c| !cheapest.contains(&Some(**c)));
-        for (cost, role) in cheapest.iter().flatten().chain(others) {
-            let best = &mut best[place(*role)];
-            if *cost > best.0 + 1e-3 {
-                continue;
+        let at_home = |role: usize| role >> 1 == own >> 1;
+        // The cheaper roles first: the rest only adds to what the ports cost.
+        costs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let best_of = |worst: f32, home: bool| {
+            let mut best = (worst, own);
+            for (cost, role) in costs.iter().filter(|(_, role)| at_home(*role) == home) {
+                if *cost > best.0 + 1e-3 {
+                    break;
+                }
+                let most = best.0 + 1e-3 - cost;
+                let cost = cost + self.rest(row, *role, &sayings, context, most);
+                // Of equal costs the first role has it.
+                let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
+                if cost < best.0 || (first_of_equals && cost < worst) {
+                    best = (cost, *role);
+                }
             }
-            let cost = cost + self.rest(row, *role, &sayings, context);
-            let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
-            if cost < best.0 || (first_of_equals && cost < worst) {
-                *best = (cost, *role);
-            }
-        }
-        let [here, elsewhere] = best;
+            best
+        };
+        let here = best_of(worst, true);
+        let elsewhere = best_of(worst.min(here.0 + enough), false);
         choice(here.1, elsewhere.1, here.0 - elsewhere.0)
     }
 
-    /// Nats of everything but the ports.
-    fn rest(&self, row: usize, role: usize, sayings: &Sayings, context: &Context) -> f32 {
+    /// Nats of everything but the ports; any number above `most` where they are more than that.
+    fn rest(
+        &self,
+        row: usize,
+        role: usize,
+        sayings: &Sayings,
+        context: &Context,
+        most: f32,
+    ) -> f32 {
         let members = &context.members[role >> 1];
         let at = members.partition_point(|m| (*m as usize) < row);
         let before = members[..at].iter().rev().map(|m| *m as usize);
@@ -309,36 +317,20 @@ impl<'a> Roles<'a> {
         for near in [before.clone().next(), after.clone().next()].into_iter().flatten() {
             cost += context.turns[usize::from(self.of_row[near] != role)];
         }
+        let alike = |near: &usize| self.of_row[*near] == role;
+        let before = before.take(REACH).filter(alike).take(NEIGHBOURS);
+        let after = after.take(REACH).filter(alike).take(NEIGHBOURS);
+        let moving = self.moving.nats(row, before.chain(after), self.evidence.noise);
+        let least = moving.into_iter().fold(cost, Add::add);
+        if least > most {
+            return least;
+        }
         let own = self.of_row[row] == role;
         let others = context.rows[role] - u32::from(own);
         for nats in self.repeated.nats(sayings, row, (role, others, own)) {
             cost += nats;
         }
-        let mut near = [0; 2 * NEIGHBOURS];
-        let mut length = 0;
-        for rows in [&mut before.clone() as &mut dyn Iterator<Item = usize>, &mut after.clone()] {
-            for m in rows.take(REACH).filter(|m| self.of_row[*m] == role).take(NEIGHBOURS) {
-                near[length] = m;
-                length += 1;
-            }
-        }
-        let near = &near[..length];
-        for moving in &self.moving {
-            let unknown = f32::from(moving.bits) * std::f32::consts::LN_2;
-            let own = moving.readings[row];
-            // The mean: one neighbour in the wrong place must not draw others after it.
-            let sum: f32 = near
-                .iter()
-                .map(|m| {
-                    let other = moving.readings[*m];
-                    let wrong = (own.value ^ other.value) & own.known & other.known;
-                    (TWO_COPIES * wrong.count_ones() as f32 * self.evidence.noise.bit_cost)
-                        .min(unknown)
-                })
-                .sum();
-            cost += if near.is_empty() { unknown } else { sum / near.len() as f32 };
-        }
-        cost
+        moving.into_iter().fold(cost, Add::add)
     }
 }
 
@@ -346,16 +338,4 @@ impl<'a> Roles<'a> {
 fn distance([a, b]: [u16; 2], other: [u16; 2]) -> u32 {
     let pair = u64::from(a) << 16 | u64::from(b);
     better_way(ones_of_lanes((pair << 32 | pair) ^ ways(other)))
-}
-
-/// The bits of both ports together, the way that has fewer, of those of each lane.
-fn better_way(lanes: u64) -> u32 {
-    let pairs = lanes + (lanes >> 16);
-    u32::from(((pairs >> 32) as u8).min(pairs as u8))
-}
-
-/// The high bits of a field.
-fn high(mut field: Field, bits: u16) -> Field {
-    field.bits = bits;
-    field
 }
