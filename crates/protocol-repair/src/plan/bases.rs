@@ -66,14 +66,23 @@ pub(crate) fn starts(
         offsets[side] = offsets[side].wrapping_add(s.payload + s.control());
     }
     let connection = segments.first().map_or(0, |s| draft.rows[s.row].connection);
-    let mut random = ChaCha8Rng::seed_from_u64(draft.config.seed ^ 0x5eed_0f15);
-    random.set_stream(((flow as u64) << 32) | u64::from(connection));
-    let drawn = [random.next_u32(), random.next_u32()];
+    // Most connections have numbers that say where they begin.
+    let drawn = |side: usize| {
+        let mut random = ChaCha8Rng::seed_from_u64(draft.config.seed ^ 0x5eed_0f15);
+        random.set_stream(((flow as u64) << 32) | u64::from(connection));
+        [random.next_u32(), random.next_u32()][side]
+    };
     let trusted = draft.noise.is_clean() && draft.evidence.is_certain();
-    [0, 1].map(|side| of_votes(draft, &votes[side], drawn[side], noise, trusted))
+    [0, 1].map(|side| of_votes(draft, &votes[side], || drawn(side), noise, trusted))
 }
 
-fn of_votes(draft: &Draft<'_>, votes: &[Vote], drawn: u32, noise: Noise, trusted: bool) -> Starts {
+fn of_votes(
+    draft: &Draft<'_>,
+    votes: &[Vote],
+    drawn: impl Fn() -> u32,
+    noise: Noise,
+    trusted: bool,
+) -> Starts {
     let certain = draft.evidence.is_certain();
     let prices = silent_at_most(noise);
     let of = |v: &Vote, base: u32| {
@@ -91,7 +100,7 @@ fn of_votes(draft: &Draft<'_>, votes: &[Vote], drawn: u32, noise: Noise, trusted
         })
     };
     let Some(near) = votes.iter().find(|v| v.reading.is_full()).or(votes.first()) else {
-        return Starts { numbers: vec![(0.0, drawn)], told: false };
+        return Starts { numbers: vec![(0.0, drawn())], told: false };
     };
     let near = near.reading.value.wrapping_sub(near.offset);
     let name = |v: &Vote| filled(v.reading, near.wrapping_add(v.offset)).wrapping_sub(v.offset);
@@ -132,7 +141,10 @@ fn agreed(named: &[u32], number: u32) -> bool {
 /// right one. `cost` says what a number costs if that is less than a limit.
 fn likeliest(named: &[u32], cost: impl Fn(u32, f32) -> Option<f32>) -> Vec<u32> {
     let whole = |number: u32| (cost(number, f32::INFINITY).unwrap_or(f32::MAX), number);
-    let mut tried: Vec<(f32, u32)> = named.iter().map(|n| whole(*n)).collect();
+    // Most rows name the same number.
+    let first = |(at, number): &(usize, &u32)| !named[..*at].contains(number);
+    let mut tried: Vec<(f32, u32)> =
+        named.iter().enumerate().filter(first).map(|(_, number)| whole(*number)).collect();
     let rank = |tried: &mut Vec<(f32, u32)>| {
         tried.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         tried.dedup();

@@ -149,7 +149,10 @@ impl<S: State, C: Copy> Offers<'_, S, C> {
 impl<S: State, C: Copy> Beam<S, C> {
     pub(super) fn new(breadth: Breadth, start: impl IntoIterator<Item = (f32, S)>) -> Self {
         let states = start.into_iter().map(|(cost, state)| (cost, state, ROOT)).collect();
-        let (next, keys, slots, nodes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // As many as a step has before it is cut down: most searches are short and need no more room.
+        let most = 4 * breadth.width;
+        let (next, keys) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let (slots, nodes) = (Vec::with_capacity(most), Vec::with_capacity(most));
         Self { states, next, keys, slots, nodes, breadth }
     }
 
