@@ -24,3 +24,4 @@ pub(crate) mod settle;
 mod split;
 pub(crate) mod stack;
 mod trust;
+mod weights;
