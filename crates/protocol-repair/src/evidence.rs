@@ -54,6 +54,14 @@ impl Noise {
 
 /// Cells of less confidence stand between 0 and 1: they say nothing of the bit. Units: 255ths.
 const UNDECIDED: u8 = 4;
+/// What a bit that is known counts at least. Units: 255ths of a certain one.
+pub(crate) const LEAST_WEIGHT: u8 = 8;
+
+/// What the least certain of some cells counts, where it is known. Units: 255ths of a certain one.
+pub(crate) fn least_weight(confidence: Option<&[u8]>) -> u8 {
+    let least = confidence.map_or(u8::MAX, |c| c.iter().fold(u8::MAX, |least, c| least.min(*c)));
+    least.max(LEAST_WEIGHT)
+}
 
 /// The bits of one field of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +224,7 @@ impl<'a> Evidence<'a> {
             let mut left = wrong;
             while left != 0 {
                 let place = bits - 1 - left.trailing_zeros() as usize;
-                weight += u32::from(confidence[place]).max(8);
+                weight += u32::from(confidence[place].max(LEAST_WEIGHT));
                 left &= left - 1;
             }
             noise.bit_cost * weight as f32 / 255.0
@@ -242,7 +250,7 @@ impl<'a> Evidence<'a> {
         };
         let (mut weight, mut left) = (0, wrong);
         while left != 0 && weight <= 255 * u32::from(most) {
-            weight += u32::from(confidence[31 - left.trailing_zeros() as usize]).max(8);
+            weight += u32::from(confidence[31 - left.trailing_zeros() as usize].max(LEAST_WEIGHT));
             left &= left - 1;
         }
         (noise.bit_cost * weight as f32 / 255.0).min(f32::from(most) * noise.bit_cost)

@@ -1,6 +1,6 @@
 //! One field: of one row, compared with several values, or of many rows.
 
-use super::{Evidence, Noise, ROW_WORDS, Reading};
+use super::{Evidence, Noise, ROW_WORDS, Reading, least_weight};
 use nprint_codec::Field;
 
 impl<'a> Evidence<'a> {
@@ -88,9 +88,7 @@ impl FieldCells<'_> {
     /// Fewest nats of a value that contradicts the cells of a row.
     pub(crate) fn least_cost(&self, noise: Noise, row: usize) -> f32 {
         let confidence = self.evidence.confidence(row, self.column..self.column + self.bits);
-        let least =
-            confidence.map_or(u8::MAX, |c| c.iter().fold(u8::MAX, |least, c| least.min(*c)));
-        let least = noise.bit_cost * f32::from(least.max(8)) / 255.0;
+        let least = noise.bit_cost * f32::from(least_weight(confidence)) / 255.0;
         least.min(noise.burst_cost + self.bits as f32 * std::f32::consts::LN_2)
     }
 
@@ -103,8 +101,9 @@ impl FieldCells<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::UNDECIDED;
     use super::Evidence;
-    use nprint_codec::{Cell, Layout, TernaryMatrix};
+    use nprint_codec::{Cell, Layout, SoftMatrix, TernaryMatrix};
 
     #[test]
     fn a_field_reads_as_its_cells_do() {
@@ -113,10 +112,26 @@ mod tests {
             cells.row_mut(row).set(nprint_codec::tcp::SEQ, value);
             cells.row_mut(row).set_cell(520 + row, Cell::Vacant);
         }
-        let evidence = Evidence::certain(&cells);
-        for (field, _) in cells.layout().fields().filter(|(field, _)| field.bits <= 32) {
-            for row in 0..2 {
-                assert_eq!(evidence.field(field).read(row), evidence.read(row, field));
+        // Cells from nothing to 6 of 255 on: some of them say which bit they are.
+        let confidence = (0..2 * 1088).map(|cell| (cell % 7) as u8).collect();
+        let soft = SoftMatrix::new(cells.clone(), confidence).expect("one confidence a cell");
+        for (evidence, is_certain) in
+            [(Evidence::certain(&cells), true), (Evidence::new(&soft), false)]
+        {
+            for (field, start) in cells.layout().fields().filter(|(field, _)| field.bits <= 32) {
+                for row in 0..2 {
+                    let reading = evidence.read(row, field);
+                    assert_eq!(evidence.field(field).read(row), reading);
+                    for bit in 0..usize::from(field.bits) {
+                        let (cell, place) = (start + bit, field.bits - 1 - bit as u16);
+                        let decided = is_certain || soft.row_confidence(row)[cell] >= UNDECIDED;
+                        let state = cells.row(row).cell(cell);
+                        assert_eq!(
+                            [reading.known, reading.value].map(|bits| (bits >> place) & 1 == 1),
+                            [decided && state != Cell::Vacant, decided && state == Cell::One]
+                        );
+                    }
+                }
             }
         }
     }

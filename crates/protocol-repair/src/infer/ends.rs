@@ -7,7 +7,7 @@ use super::runs::Runs;
 use super::servers::port_fields;
 use super::weights::Weights;
 use crate::draft::{Draft, RowFacts, Transport};
-use crate::evidence::{Evidence, FieldCells, Noise, Reading};
+use crate::evidence::{Evidence, FieldCells, LEAST_WEIGHT, Noise, Reading, least_weight};
 use nprint_codec::Field;
 use std::f32::consts::LN_2;
 
@@ -34,9 +34,7 @@ impl Ends {
             pair << 32 | pair
         };
         let (values, known) = (twice(readings.map(|r| r.value)), twice(readings.map(|r| r.known)));
-        let least =
-            confidence.map_or(u8::MAX, |c| c.iter().fold(u8::MAX, |least, c| least.min(*c)));
-        let least_weight = f32::from(least.max(8)) / 255.0;
+        let least_weight = f32::from(least_weight(confidence)) / 255.0;
         let weights = confidence.map(|c| Box::new(Weights::new(readings.map(|r| r.known), c)));
         Self { row, readings, values, known, run_cost, least_weight, weights }
     }
@@ -227,7 +225,9 @@ impl<'a> PortEvidence<'a> {
         };
         match confidence {
             None => std::array::from_fn(|i| signed(i, full)),
-            Some(c) => std::array::from_fn(|i| signed(i, full * f32::from(c[i].max(8)) / 255.0)),
+            Some(c) => {
+                std::array::from_fn(|i| signed(i, full * f32::from(c[i].max(LEAST_WEIGHT)) / 255.0))
+            }
         }
     }
 }

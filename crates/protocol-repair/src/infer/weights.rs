@@ -1,5 +1,7 @@
 //! What contradicted bits of two ports weigh where cells are more or less certain.
 
+use crate::evidence::LEAST_WEIGHT;
+
 /// For each four bits, the most significant of the source first, each way in which they may be wrong: many
 /// ports are compared with those of a row.
 ///
@@ -18,7 +20,7 @@ impl Weights {
             // The least significant first: what is wrong with it, and what else may be.
             for (place, confidence) in confidence.iter().enumerate().rev() {
                 let is_known = known & (0x8000_0000 >> (4 * four + place)) != 0;
-                let weight = if is_known { u16::from(*confidence).max(8) } else { 0 };
+                let weight = if is_known { u16::from((*confidence).max(LEAST_WEIGHT)) } else { 0 };
                 let bit = 8 >> place;
                 for others in 0..bit {
                     weights[bit + others] = weights[others] + weight;
