@@ -61,6 +61,12 @@ impl Event {
         }
     }
 
+    /// They and the flags beside them, as the TCP header has them.
+    fn flags(self) -> u32 {
+        let [ack, rst, syn, fin] = self.bits();
+        ack << 4 | rst << 2 | syn << 1 | fin
+    }
+
     const fn opens(self) -> bool {
         matches!(self, Self::Syn | Self::SynAck)
     }

@@ -1,11 +1,14 @@
 //! What the cells of a segment say of the event that it is.
 
-use super::{Event, FLAGS, OPENING_OPTIONS, OTHER_OPTIONS};
+use super::{Event, OPENING_OPTIONS, OTHER_OPTIONS};
 use crate::evidence::{Evidence, FieldCells, Noise};
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
 /// Nats of one length among those that data has.
 const SOME_LENGTH: f32 = 7.0;
+/// Cells from the reserved ones to FIN, and those of them that come with any event: CWR, ECE and PSH.
+const FLAG_BITS: usize = 12;
+const OF_ANY_EVENT: u32 = 0b0_1100_1000;
 /// Nats of 16 bits that say nothing.
 const SILENT: f32 = 16.0 * std::f32::consts::LN_2;
 
@@ -13,7 +16,7 @@ const SILENT: f32 = 16.0 * std::f32::consts::LN_2;
 pub(super) struct Told<'a> {
     evidence: &'a Evidence<'a>,
     noise: Noise,
-    flags: [FieldCells<'a>; 4],
+    flags_column: usize,
     options_column: usize,
     data_offset: FieldCells<'a>,
     header_length: FieldCells<'a>,
@@ -23,11 +26,12 @@ pub(super) struct Told<'a> {
 
 impl<'a> Told<'a> {
     pub(super) fn new(evidence: &'a Evidence<'a>, noise: Noise) -> Self {
+        let column = |field| evidence.cells().layout().column_of(field).unwrap_or_default();
         Self {
             evidence,
             noise,
-            flags: FLAGS.map(|flag| evidence.field(flag)),
-            options_column: evidence.cells().layout().column_of(tcp::OPTIONS).unwrap_or_default(),
+            flags_column: column(tcp::RESERVED),
+            options_column: column(tcp::OPTIONS),
             data_offset: evidence.field(tcp::DATA_OFFSET),
             header_length: evidence.field(ipv4::HEADER_LENGTH),
             total_length: evidence.field(ipv4::TOTAL_LENGTH),
@@ -37,10 +41,9 @@ impl<'a> Told<'a> {
 
     /// Nats of a row's flags and first options against each event.
     pub(super) fn events(&self, row: usize) -> [f32; Event::ALL.len()] {
-        let [ack, rst, syn, fin] = self.flags.each_ref().map(|flag| {
-            let reading = flag.read(row);
-            [0, 1].map(|value| flag.cost(self.noise, row, reading, value))
-        });
+        // A run that goes through the flags goes through the cells beside them, too.
+        let mut flags = self.evidence.read_columns(row, self.flags_column, FLAG_BITS);
+        flags.known &= !OF_ANY_EVENT;
         let column = self.options_column;
         let reading = self.evidence.read_columns(row, column, 16);
         let [opening, other] = [OPENING_OPTIONS, OTHER_OPTIONS].map(|options| {
@@ -48,9 +51,10 @@ impl<'a> Told<'a> {
         });
         let mut costs = [0.0; Event::ALL.len()];
         for (cost, event) in costs.iter_mut().zip(Event::ALL) {
-            let [a, r, s, f] = event.bits().map(|bit| bit as usize);
             let options = if event.opens() { opening } else { other };
-            *cost = ack[a] + rst[r] + syn[s] + fin[f] + options;
+            let told =
+                self.evidence.cost_of(self.noise, row, self.flags_column, flags, event.flags());
+            *cost = told + options;
         }
         costs
     }
