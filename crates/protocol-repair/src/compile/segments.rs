@@ -72,7 +72,7 @@ struct Open<'a> {
     frequent: Vec<Frequent>,
     /// Nats of a length that none has.
     unseen: f32,
-    /// Nats of so many wrong bits of a length field, where every cell is certain.
+    /// Nats of so many wrong bits of a length field, where only their number counts.
     prices: [f32; 33],
 }
 
@@ -104,7 +104,7 @@ impl<'a> Open<'a> {
     fn told(&self, segment: &Segment, payload: u32) -> f32 {
         let Some(Length { reading, column, empty, .. }) = segment.length else { return 0.0 };
         let (evidence, noise) = (self.draft.evidence, self.draft.noise);
-        if evidence.is_certain() {
+        if evidence.costs_by_count(noise) {
             return self.prices[reading.wrong(payload + empty) as usize];
         }
         evidence.cost_of(noise, segment.row, column, reading, payload + empty)
@@ -144,7 +144,11 @@ impl Lengths for Open<'_> {
         likely.extend(own.map(priced));
         // A field that reads otherwise has a wrong bit.
         let told = segment.length.is_some_and(|told| told.reading.is_full());
-        let wrong = if told && self.draft.evidence.is_certain() { self.prices[1] } else { 0.0 };
+        let wrong = if told && self.draft.evidence.costs_by_count(self.draft.noise) {
+            self.prices[1]
+        } else {
+            0.0
+        };
         best[LIKELY - 1].0.min(wrong + self.unseen)
     }
 }

@@ -88,8 +88,8 @@ impl FieldCells<'_> {
     /// Fewest nats of a value that contradicts the cells of a row.
     pub(crate) fn least_cost(&self, noise: Noise, row: usize) -> f32 {
         let confidence = self.evidence.confidence(row, self.column..self.column + self.bits);
-        let least = noise.bit_cost * f32::from(least_weight(confidence)) / 255.0;
-        least.min(noise.burst_cost + self.bits as f32 * std::f32::consts::LN_2)
+        let least = noise.lone_cost * f32::from(least_weight(confidence)) / 255.0;
+        least.min(noise.burst(1, self.bits as u32))
     }
 
     /// Cost in nats of the cells, read as `reading`, having `value`.

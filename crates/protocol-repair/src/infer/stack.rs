@@ -110,7 +110,7 @@ struct Named {
 
 impl Named {
     fn of(evidence: &Evidence<'_>, row: usize) -> Self {
-        let unit = Noise { bit_cost: 1.0, ..Noise::CLEAN };
+        let unit = Noise { bit_cost: 1.0, lone_cost: 1.0, ..Noise::CLEAN };
         let cost = |field, value| evidence.cost(unit, row, field, value);
         let header_length = cost(ipv4::HEADER_LENGTH, 5).min(1.0);
         let protocol = evidence.reader(unit, row, ipv4::PROTOCOL);

@@ -6,13 +6,15 @@
 
 use super::stack::fixed_regions;
 use crate::draft::Stack;
-use crate::evidence::{Evidence, Halves, Noise};
+use crate::evidence::{Evidence, Halves, Noise, extract};
 use nprint_codec::{IpVersion, ipv4, ipv6};
 
 /// Cells of a row whose truth the header stack gives.
 const KNOWN_CELLS: usize = 448;
 /// Cells that are judged together when runs are looked for.
 const BLOCK: usize = 32;
+/// Cells on each side of a wrong one that are right where it is a lone one.
+const BESIDE: u32 = 6;
 /// Wrong cells that make a block part of a run.
 const RUN: usize = 8;
 /// Wrong cells without which confidences are not put on a scale.
@@ -28,11 +30,12 @@ pub(crate) fn noise(evidence: &Evidence<'_>, halves: &[Halves], stacks: &[Stack]
     if noise.is_clean() {
         noise
     } else if evidence.is_certain() {
-        with_runs(&kinds, noise)
+        with_runs(&kinds, noise, || lone_rate(evidence, stacks))
     } else if wrong < FEWEST_WRONG {
         noise
     } else {
-        Noise { bit_cost: confidence_scale(evidence, stacks).max(noise.bit_cost), ..noise }
+        let cost = confidence_scale(evidence, stacks).max(noise.bit_cost);
+        Noise { bit_cost: cost, lone_cost: cost, ..noise }
     }
 }
 
@@ -47,7 +50,7 @@ fn wrong_versions(evidence: &Evidence<'_>, stacks: &[Stack]) -> u64 {
 }
 
 /// Tells runs of wrong cells from lone ones, where there are more runs than lone ones make.
-fn with_runs(kinds: &[Blocks; 2], noise: Noise) -> Noise {
+fn with_runs(kinds: &[Blocks; 2], noise: Noise, lone_rate: impl FnOnce() -> f64) -> Noise {
     let chance: f64 = kinds.iter().map(|k| k.all() as f64 * tail(k.rate().min(0.5))).sum();
     let blocks = Blocks(std::array::from_fn(|wrong| kinds[0].0[wrong] + kinds[1].0[wrong]));
     if (blocks.runs() as f64) < 3.0 * chance + 4.0 {
@@ -57,8 +60,26 @@ fn with_runs(kinds: &[Blocks; 2], noise: Noise) -> Noise {
     Noise {
         rate: noise.rate,
         bit_cost: Noise::of_rate(blocks.rate()).bit_cost,
+        lone_cost: Noise::of_rate(lone_rate()).bit_cost,
         burst_cost: -(share.ln() as f32),
     }
+}
+
+/// Share of cells that are wrong with none wrong beside them: the noise outside runs.
+fn lone_rate(evidence: &Evidence<'_>, stacks: &[Stack]) -> f64 {
+    let mut lone = 0.5;
+    for (row, stack) in stacks.iter().enumerate() {
+        let present = evidence.cells().row(row).present_words();
+        for (columns, expected) in fixed_regions(*stack) {
+            for start in columns.clone().step_by(BLOCK) {
+                let here = extract(present, start, BLOCK.min(columns.end - start));
+                let wrong = if expected { !here } else { here };
+                let beside = (1..=BESIDE).fold(0, |all, far| all | (wrong << far) | (wrong >> far));
+                lone += f64::from((wrong & !beside).count_ones());
+            }
+        }
+    }
+    lone / (stacks.len() * KNOWN_CELLS).max(1) as f64
 }
 
 /// How many blocks of cells have so many wrong ones: 0, 1, 2, …
@@ -192,6 +213,8 @@ mod tests {
         // 25 of 400 × 14 blocks; no lone cell is wrong.
         assert!((runs.burst_cost - 224.0_f32.ln()).abs() < 1e-4, "{}", runs.burst_cost);
         assert!(runs.bit_cost > lone.bit_cost);
+        // Noise outside runs is what lone cells show.
+        assert!((runs.lone_cost - (400.0 * 448.0 / 0.5_f32).ln()).abs() < 1e-3);
     }
 
     #[test]

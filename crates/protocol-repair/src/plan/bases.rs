@@ -83,11 +83,11 @@ fn of_votes(
     noise: Noise,
     trusted: bool,
 ) -> Starts {
-    let certain = draft.evidence.is_certain();
+    let by_count = draft.evidence.costs_by_count(noise);
     let prices = silent_at_most(noise);
     let of = |v: &Vote, base: u32| {
         let value = base.wrapping_add(v.offset);
-        if certain {
+        if by_count {
             return prices[v.reading.wrong(value) as usize];
         }
         draft.evidence.cost_of(noise, v.row, v.column, v.reading, value).min(SILENT)

@@ -161,12 +161,10 @@ fn placed(draft: &Draft<'_>, segments: &[Segment], side: usize) -> Option<Vec<Pl
 /// What a wrong bit of a number costs: from the share of numbers that continue their stream: neither they
 /// nor those before them have a wrong bit, (1 - rate)^64.
 fn noise_of(draft: &Draft<'_>, verdict: &Verdict) -> Noise {
-    if !draft.evidence.is_certain() && !draft.noise.is_clean() {
-        // Confidences say more than the share of exact numbers.
+    if !draft.noise.is_clean() && !draft.evidence.costs_by_count(draft.noise) {
+        // Confidences, and where runs lie, say more than the share of exact numbers.
         return draft.noise;
     }
     let rate = 1.0 - verdict.exact.clamp(0.02, 0.999).powf(1.0 / 64.0);
-    let burst_cost = draft.noise.burst_cost;
-    let rate = if burst_cost.is_finite() { 0.0 } else { rate };
-    Noise { burst_cost, ..Noise::of_rate(rate.max(draft.noise.rate).max(0.002)) }
+    Noise::of_rate(rate.max(draft.noise.rate).max(0.002))
 }

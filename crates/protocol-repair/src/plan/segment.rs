@@ -131,7 +131,7 @@ pub(super) struct Numbers<'a> {
     evidence: &'a Evidence<'a>,
     /// `None` where it says nothing.
     noise: Option<Noise>,
-    /// Nats of so many wrong bits, where every cell is certain.
+    /// Nats of so many wrong bits, where only their number counts.
     prices: [f32; 33],
     /// The same of numbers that may be others than they are taken for.
     related: [f32; 64],
@@ -144,7 +144,7 @@ impl<'a> Numbers<'a> {
         let column = |field| draft.evidence.cells().layout().column_of(field).unwrap_or(0);
         let columns = [tcp::SEQ, tcp::ACK_NUMBER].map(column);
         let prices = noise.map_or([0.0; 33], silent_at_most);
-        let unrelated = f32::from(UNRELATED) * noise.map_or(0.0, |noise| noise.bit_cost);
+        let unrelated = f32::from(UNRELATED) * noise.map_or(0.0, |noise| noise.lone_cost);
         let related = std::array::from_fn(|wrong| prices[wrong.min(32)].min(unrelated));
         Self { evidence: draft.evidence, noise, prices, related, columns }
     }
@@ -161,7 +161,7 @@ impl<'a> Numbers<'a> {
 
     /// Nats of a wrong bit.
     pub(super) fn bit_cost(&self) -> f32 {
-        self.noise.map_or(0.0, |noise| noise.bit_cost)
+        self.noise.map_or(0.0, |noise| noise.lone_cost)
     }
 
     /// The segment's sequence number.
@@ -181,7 +181,7 @@ impl<'a> Numbers<'a> {
     pub(super) fn cost(&self, number: Number, value: u32) -> f32 {
         let Number { reading, row, column } = number;
         match self.noise {
-            Some(noise) if !self.evidence.is_certain() => {
+            Some(noise) if !self.evidence.costs_by_count(noise) => {
                 self.evidence.cost_of(noise, row, column, reading, value).min(SILENT)
             }
             _ => self.prices[reading.wrong(value) as usize],
@@ -197,7 +197,7 @@ impl<'a> Numbers<'a> {
         number: impl Fn(usize) -> Option<Number>,
     ) -> [f32; N] {
         match self.noise {
-            Some(noise) if !self.evidence.is_certain() => std::array::from_fn(|place| {
+            Some(noise) if !self.evidence.costs_by_count(noise) => std::array::from_fn(|place| {
                 let told = number(place).filter(|_| wrong[place] != 0);
                 told.map_or(0.0, |Number { row, column, .. }| {
                     let wrong = wrong[place];

@@ -150,6 +150,8 @@ fn misfit(
     let before = rows[..at].iter().rev();
     let behind = rows[at..].iter().filter(|r| **r != row);
     let near = before.take(8 * NEIGHBOURS).chain(behind.take(8 * NEIGHBOURS));
+    // High bits that a run covers say nothing.
+    let most = SILENT.min(draft.noise.burst_cost + HIGH_BITS as f32 * std::f32::consts::LN_2);
     // A number in the stream of a side is compared with what that side sends and the other acknowledges.
     let one = |reading: Reading, side: usize| -> f32 {
         let mut compared = [0, 0];
@@ -172,7 +174,7 @@ fn misfit(
                 break;
             }
         }
-        least.map_or(0.0, |wrong| (wrong as f32 * draft.noise.bit_cost).min(SILENT))
+        least.map_or(0.0, |wrong| (wrong as f32 * draft.noise.bit_cost).min(most))
     };
     let Some(own) = told[row] else { return 0.0 };
     let seq = one(own.seq, direction);

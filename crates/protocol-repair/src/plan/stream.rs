@@ -35,8 +35,10 @@ const WIDE: Breadth = Breadth { width: 64, margin: 60.0 };
 const BLOCK: usize = 400;
 /// Segments whose numbers are judged together, and standard deviations above what noise makes from which
 /// on a stream is astray.
-const TOGETHER: usize = 16;
+const TOGETHER: [usize; 2] = [16, 64];
 const ASTRAY: f32 = 4.0;
+/// Bits of a number that a run covers: half of them.
+const RUN: u32 = 0xffff;
 /// Wrong bits of these numbers that are noise however little there is of it.
 const FEWEST_ASTRAY: f32 = 3.0;
 
@@ -314,15 +316,18 @@ impl<L: Lengths> Search<'_, L> {
             self.numbers.cost(self.numbers.seq(segment), placed.seq)
         };
         let costs: Vec<f32> = own.zip(beam.since(mark).into_iter().flatten()).map(cost).collect();
-        let bits = 32.0 * noise.rate as f32;
         let ruined = (-noise.burst_cost).exp();
-        let expected = bits * noise.bit_cost + ruined * SILENT;
-        let spread = bits * noise.bit_cost.powi(2) + ruined * SILENT.powi(2);
+        let bits = 32.0 * noise.lone_rate();
+        let run = noise.burst(RUN, 32).min(SILENT);
+        let expected = bits * noise.lone_cost + ruined * run;
+        let spread = bits * noise.lone_cost.powi(2) + ruined * run.powi(2);
         let most = |rows: usize| {
             let rows = rows as f32;
             let most = rows * expected + ASTRAY * (rows * spread).sqrt();
-            most.max(FEWEST_ASTRAY * noise.bit_cost)
+            most.max(FEWEST_ASTRAY * noise.lone_cost)
         };
-        costs.chunks(TOGETHER).any(|costs| costs.iter().sum::<f32>() > most(costs.len()))
+        TOGETHER.iter().any(|rows| {
+            costs.chunks(*rows).any(|costs| costs.iter().sum::<f32>() > most(costs.len()))
+        })
     }
 }
