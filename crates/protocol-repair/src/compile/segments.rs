@@ -7,6 +7,7 @@
 use super::lengths::Headers;
 use crate::compile::payload::fewest_tcp;
 use crate::draft::{Draft, Transport};
+use crate::infer::constants::{PUSH_KINDS, push_kind};
 use crate::infer::settle::counts;
 use crate::plan::bases::starts;
 use crate::plan::candidates::{Lengths, insert};
@@ -74,6 +75,35 @@ struct Open<'a> {
     unseen: f32,
     /// Nats of so many wrong bits of a length field, where only their number counts.
     prices: [f32; 33],
+    pushed: Pushed,
+}
+
+/// How often segments of each [`push_kind`] are pushed, as they read.
+struct Pushed {
+    /// Most bytes of data of a segment.
+    largest: u32,
+    /// Nats of a segment of each kind that is not pushed, and of one that is.
+    nats: [[f32; 2]; PUSH_KINDS],
+}
+
+impl Pushed {
+    fn new(segments: &[Segment], side: usize) -> Self {
+        let own = || segments.iter().filter(|s| s.side == side && !s.syn && !s.rst);
+        let largest = own().map(|s| s.payload).max().unwrap_or(0);
+        let mut counts = [[0.5_f32; 2]; PUSH_KINDS];
+        for segment in own() {
+            if let Some(push) = segment.length.and_then(|told| told.push) {
+                counts[push_kind(segment.payload, largest)][usize::from(push)] += 1.0;
+            }
+        }
+        Self { largest, nats: counts.map(|of| of.map(|count| -(count / (of[0] + of[1])).ln())) }
+    }
+
+    /// Nats of what a segment shows if it has so many bytes of data.
+    fn cost(&self, segment: &Segment, payload: u32) -> f32 {
+        let push = segment.length.and_then(|told| told.push);
+        push.map_or(0.0, |push| self.nats[push_kind(payload, self.largest)][usize::from(push)])
+    }
 }
 
 /// A length that segments of a side have.
@@ -97,7 +127,8 @@ impl<'a> Open<'a> {
             .into_iter()
             .map(|(payload, count)| Frequent { payload, nats: [nats(count), nats(count - 1)] });
         let prices = draft.noise.prices(ipv4::TOTAL_LENGTH.bits);
-        Self { draft, fewest, frequent: frequent.collect(), unseen: nats(0), prices }
+        let pushed = Pushed::new(segments, side);
+        Self { draft, fewest, frequent: frequent.collect(), unseen: nats(0), prices, pushed }
     }
 
     /// Nats of what the length field says to `payload` bytes.
@@ -120,7 +151,7 @@ impl Lengths for Open<'_> {
             self.frequent[at].nats[usize::from(payload == segment.payload)]
         });
         let short = if (1..self.fewest).contains(&payload) { SHORT } else { 0.0 };
-        self.told(segment, payload) + nats + short
+        self.told(segment, payload) + nats + short + self.pushed.cost(segment, payload)
     }
 
     fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32 {
@@ -131,7 +162,7 @@ impl Lengths for Open<'_> {
             if *payload > most || *payload == segment.payload || *nats >= worst {
                 continue;
             }
-            let price = self.told(segment, *payload) + nats;
+            let price = self.told(segment, *payload) + nats + self.pushed.cost(segment, *payload);
             if price < worst {
                 insert(&mut best, (price, *payload));
             }

@@ -79,6 +79,21 @@ pub(crate) fn tcp_rest(draft: &mut Draft<'_>) {
     }
 }
 
+/// Kinds of segments that are pushed more or less often.
+pub(crate) const PUSH_KINDS: usize = 3;
+/// Bytes of data that a segment with more options lacks of the largest.
+const OPTIONS: u32 = 16;
+
+/// Which kind a segment with so many bytes of data is, the largest of its side having `largest`: without
+/// data, with less than fits, or full.
+pub(crate) fn push_kind(payload: u32, largest: u32) -> usize {
+    match payload {
+        0 => 0,
+        bytes if bytes + OPTIONS < largest => 1,
+        _ => 2,
+    }
+}
+
 /// The push flag. It goes with the length: never without data, hardly ever in the middle of a
 /// message that fills several segments.
 pub(crate) fn push(draft: &mut Draft<'_>) {
@@ -89,14 +104,9 @@ pub(crate) fn push(draft: &mut Draft<'_>) {
         let is_tcp = |r: &usize| draft.rows[*r].stack.transport == Transport::Tcp;
         let rows: Vec<usize> = rows.iter().copied().filter(is_tcp).collect();
         let largest = rows.iter().map(|r| draft.rows[*r].payload_bytes).max().unwrap_or(0);
-        let mut kinds = [Vec::new(), Vec::new(), Vec::new()];
+        let mut kinds: [Vec<usize>; PUSH_KINDS] = Default::default();
         for row in rows {
-            let kind = match draft.rows[row].payload_bytes {
-                0 => 0,
-                bytes if bytes + 16 < largest => 1,
-                _ => 2,
-            };
-            kinds[kind].push(row);
+            kinds[push_kind(draft.rows[row].payload_bytes, largest)].push(row);
         }
         for alike in kinds {
             write(draft, &alike, tcp::PSH);

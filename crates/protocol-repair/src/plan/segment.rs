@@ -53,6 +53,8 @@ pub(crate) struct Length {
     pub(crate) empty: u32,
     /// Most bytes of data that the segment can have.
     pub(crate) most: u32,
+    /// PSH, if it says which it is: what comes with it is data, and most often its end.
+    pub(crate) push: Option<bool>,
 }
 
 impl Length {
@@ -63,7 +65,9 @@ impl Length {
             IpVersion::V6 => (ipv6::PAYLOAD_LENGTH, headers.behind_ip()),
         };
         let column = draft.evidence.cells().layout().column_of(field).unwrap_or(0);
-        Self { reading: draft.evidence.read(row, field), column, empty, most }
+        let push = draft.evidence.read(row, tcp::PSH);
+        let push = push.is_full().then_some(push.value == 1);
+        Self { reading: draft.evidence.read(row, field), column, empty, most, push }
     }
 }
 
