@@ -67,6 +67,11 @@ impl Event {
         ack << 4 | rst << 2 | syn << 1 | fin
     }
 
+    /// Whether it takes a sequence number.
+    const fn takes_number(self) -> bool {
+        matches!(self, Self::Fin | Self::Syn | Self::SynAck)
+    }
+
     const fn opens(self) -> bool {
         matches!(self, Self::Syn | Self::SynAck)
     }
@@ -224,6 +229,33 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     }
 }
 
+/// Nats by which later numbers say that each row takes one beside those of its data.
+fn taken(draft: &Draft<'_>, rows: &[usize], told: &Told<'_>) -> Vec<f32> {
+    let mut out = vec![0.0; rows.len()];
+    let mut later: [Option<usize>; 2] = [None; 2];
+    for (place, row) in rows.iter().enumerate().rev() {
+        let RowFacts { direction, stack, .. } = draft.rows[*row];
+        if let Some(span) = told.span(*row, stack.version) {
+            // What is acknowledged after the side's next segment may be that segment.
+            let (next, answer) = (later[direction], later[1 - direction]);
+            let answer = answer.filter(|answer| next.is_none_or(|next| next > *answer));
+            out[place] = told.taken(span, next, answer);
+        }
+        later[direction] = Some(*row);
+    }
+    let mut ends = [None; 2];
+    for (row, taken) in rows.iter().zip(&mut out) {
+        let RowFacts { direction, stack, .. } = draft.rows[*row];
+        let Some((seq, data)) = told.span(*row, stack.version) else { continue };
+        if ends[direction] == Some(seq.wrapping_add(1)) {
+            // A keep-alive lies one before what was sent.
+            *taken = 0.0;
+        }
+        ends[direction] = Some(seq.wrapping_add(data));
+    }
+    out
+}
+
 /// Decides the rows of a flow; `steps` are the legal ones of each direction.
 fn decide(
     draft: &mut Draft<'_>,
@@ -235,9 +267,13 @@ fn decide(
     let mut best = [f32::MAX; STATES.len()];
     best[0] = 0.0;
     let mut back: Vec<[(u8, u8); STATES.len()]> = Vec::with_capacity(rows.len());
-    for row in rows {
+    let taken = taken(draft, rows, told);
+    for (row, taken) in rows.iter().zip(taken) {
         let RowFacts { direction, stack, .. } = draft.rows[*row];
-        let (costs, data) = (told.events(*row), told.data(*row, stack.version));
+        let (mut costs, data) = (told.events(*row), told.data(*row, stack.version));
+        for (cost, event) in costs.iter_mut().zip(Event::ALL) {
+            *cost += if event.takes_number() { 0.0 } else { taken };
+        }
         let mut next = [f32::MAX; STATES.len()];
         let mut from = [(0, 0); STATES.len()];
         for step in &steps[direction] {

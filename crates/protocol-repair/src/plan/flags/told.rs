@@ -22,6 +22,8 @@ pub(super) struct Told<'a> {
     header_length: FieldCells<'a>,
     total_length: FieldCells<'a>,
     payload_length: FieldCells<'a>,
+    seq: FieldCells<'a>,
+    ack_number: FieldCells<'a>,
 }
 
 impl<'a> Told<'a> {
@@ -36,6 +38,8 @@ impl<'a> Told<'a> {
             header_length: evidence.field(ipv4::HEADER_LENGTH),
             total_length: evidence.field(ipv4::TOTAL_LENGTH),
             payload_length: evidence.field(ipv6::PAYLOAD_LENGTH),
+            seq: evidence.field(tcp::SEQ),
+            ack_number: evidence.field(tcp::ACK_NUMBER),
         }
     }
 
@@ -83,5 +87,38 @@ impl<'a> Told<'a> {
             }
         }
         least - SOME_LENGTH
+    }
+
+    /// The sequence number of a row and its bytes of data, where all that says so can be read.
+    pub(super) fn span(&self, row: usize, version: IpVersion) -> Option<(u32, u32)> {
+        let full = |cells: &FieldCells<'_>| Some(cells.read(row)).filter(|r| r.is_full());
+        let (headers, length) = match version {
+            IpVersion::V4 => (full(&self.header_length)?.value, full(&self.total_length)?.value),
+            IpVersion::V6 => (0, full(&self.payload_length)?.value),
+        };
+        let data = length.checked_sub(4 * (headers + full(&self.data_offset)?.value))?;
+        Some((full(&self.seq)?.value, data))
+    }
+
+    /// Nats by which the numbers of later rows speak for a number that a row takes behind its `data`, which
+    /// begins at `seq`: that of the side's next segment, and that which the other side acknowledges next.
+    /// That they do without it says nothing: it may be on its way, or sent once more. The length may be
+    /// misread, too.
+    pub(super) fn taken(
+        &self,
+        (seq, data): (u32, u32),
+        next: Option<usize>,
+        answer: Option<usize>,
+    ) -> f32 {
+        let end = seq.wrapping_add(data);
+        let says = |(cells, row): (&FieldCells<'_>, Option<usize>)| {
+            let told = row.map(|row| (row, cells.read(row)));
+            let (row, told) =
+                told.filter(|(_, t)| t.is_full() && t.value == end.wrapping_add(1))?;
+            Some(cells.cost(self.noise, row, told, end))
+        };
+        let said = [(&self.seq, next), (&self.ack_number, answer)].into_iter().filter_map(says);
+        let misread = self.noise.bit_cost + if data == 0 { SOME_LENGTH } else { 0.0 };
+        said.sum::<f32>().min(misread)
     }
 }
