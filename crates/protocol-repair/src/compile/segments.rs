@@ -7,10 +7,10 @@
 use super::lengths::Headers;
 use crate::compile::payload::fewest_tcp;
 use crate::draft::{Draft, Transport};
-use crate::infer::constants::{PUSH_KINDS, push_kind};
 use crate::infer::settle::counts;
 use crate::plan::bases::starts;
 use crate::plan::candidates::{Lengths, insert};
+use crate::plan::push;
 use crate::plan::segment::{Length, Segment, segments};
 use crate::plan::stream::lay_out;
 use nprint_codec::ipv4;
@@ -78,22 +78,22 @@ struct Open<'a> {
     pushed: Pushed,
 }
 
-/// How often segments of each [`push_kind`] are pushed, as they read.
+/// How often segments of each [`push::kind`] are pushed, as they read.
 struct Pushed {
     /// Most bytes of data of a segment.
     largest: u32,
     /// Nats of a segment of each kind that is not pushed, and of one that is.
-    nats: [[f32; 2]; PUSH_KINDS],
+    nats: [[f32; 2]; push::KINDS],
 }
 
 impl Pushed {
     fn new(segments: &[Segment], side: usize) -> Self {
         let own = || segments.iter().filter(|s| s.side == side && !s.syn && !s.rst);
         let largest = own().map(|s| s.payload).max().unwrap_or(0);
-        let mut counts = [[0.5_f32; 2]; PUSH_KINDS];
+        let mut counts = [[0.5_f32; 2]; push::KINDS];
         for segment in own() {
             if let Some(push) = segment.length.and_then(|told| told.push) {
-                counts[push_kind(segment.payload, largest)][usize::from(push)] += 1.0;
+                counts[push::kind(segment.payload, largest)][usize::from(push)] += 1.0;
             }
         }
         Self { largest, nats: counts.map(|of| of.map(|count| -(count / (of[0] + of[1])).ln())) }
@@ -102,7 +102,7 @@ impl Pushed {
     /// Nats of what a segment shows if it has so many bytes of data.
     fn cost(&self, segment: &Segment, payload: u32) -> f32 {
         let push = segment.length.and_then(|told| told.push);
-        push.map_or(0.0, |push| self.nats[push_kind(payload, self.largest)][usize::from(push)])
+        push.map_or(0.0, |push| self.nats[push::kind(payload, self.largest)][usize::from(push)])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::draft::{Draft, Transport};
 use crate::evidence::Evidence;
-use crate::infer::settle::{is_shown, settle, write, write_kept};
+use crate::infer::settle::{is_shown, settle, write_kept};
 use crate::infer::stack::nearest;
 use nprint_codec::{Field, IpVersion, icmp, ipv4, ipv6, tcp};
 use std::collections::BTreeMap;
@@ -75,41 +75,6 @@ pub(crate) fn tcp_rest(draft: &mut Draft<'_>) {
         let value = if valid { pointer.read(row).value } else { 0 };
         if !pointer.are(row, value) {
             draft.set(row, tcp::URGENT_POINTER, value);
-        }
-    }
-}
-
-/// Kinds of segments that are pushed more or less often.
-pub(crate) const PUSH_KINDS: usize = 3;
-/// Bytes of data that a segment with more options lacks of the largest.
-const OPTIONS: u32 = 16;
-
-/// Which kind a segment with so many bytes of data is, the largest of its side having `largest`: without
-/// data, with less than fits, or full.
-pub(crate) fn push_kind(payload: u32, largest: u32) -> usize {
-    match payload {
-        0 => 0,
-        bytes if bytes + OPTIONS < largest => 1,
-        _ => 2,
-    }
-}
-
-/// The push flag. It goes with the length: never without data, hardly ever in the middle of a
-/// message that fills several segments.
-pub(crate) fn push(draft: &mut Draft<'_>) {
-    if draft.noise.is_clean() && draft.evidence.is_certain() {
-        return;
-    }
-    for rows in draft.pooled_directions().iter() {
-        let is_tcp = |r: &usize| draft.rows[*r].stack.transport == Transport::Tcp;
-        let rows: Vec<usize> = rows.iter().copied().filter(is_tcp).collect();
-        let largest = rows.iter().map(|r| draft.rows[*r].payload_bytes).max().unwrap_or(0);
-        let mut kinds: [Vec<usize>; PUSH_KINDS] = Default::default();
-        for row in rows {
-            kinds[push_kind(draft.rows[row].payload_bytes, largest)].push(row);
-        }
-        for alike in kinds {
-            write(draft, &alike, tcp::PSH);
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod flags;
 pub(crate) mod ids;
 pub(crate) mod numbers;
 pub(crate) mod options;
+pub(crate) mod push;
 mod reach;
 pub(crate) mod segment;
 pub(crate) mod strays;

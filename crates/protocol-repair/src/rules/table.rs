@@ -127,10 +127,10 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "push flag",
-        stage: Stage::Infer,
+        stage: Stage::Plan,
         reads: &[Flow, PayloadLength],
         writes: &[F(tcp::PSH)],
-        apply: infer::constants::push,
+        apply: plan::push::apply,
     },
     Rule {
         name: "fragment offsets",
