@@ -5,21 +5,13 @@
 //! right; noise becomes a counter. Datagrams in pieces have one each, whatever the evidence says, or a
 //! receiver would join pieces of different ones.
 
-use super::beam::{self, Beam, Breadth};
+use super::sequence::{Habit, course};
 use crate::draft::{Draft, Transport};
-use crate::evidence::Reading;
 use nprint_codec::{IpVersion, ipv4};
 use std::collections::BTreeSet;
 
 /// Steps that still count as counting: other conversations use the same counter.
 const STEP: u16 = 64;
-/// Steps that a counter is tried with whatever a row shows.
-const SMALL: u16 = 5;
-/// Rows that name the counter's beginning.
-const NAMED: usize = 4;
-/// Courses this much dearer than one that a row confirms are given up. Units: nats.
-const SURE: f32 = 8.0;
-const BREADTH: Breadth = Breadth { width: 6, margin: 25.0 };
 
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     for rows in draft.directions().iter() {
@@ -97,47 +89,13 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
         }
         return;
     }
-    for (row, id) in rows.iter().zip(counted(draft, rows, &readings)) {
+    for (row, id) in rows.iter().zip(course(draft, rows, &readings, ipv4::ID, &COUNTING)) {
         draft.set(*row, ipv4::ID, u32::from(id));
     }
 }
 
-/// The likeliest course of a counter.
-fn counted(draft: &Draft<'_>, rows: &[usize], readings: &[Reading]) -> Vec<u16> {
-    let evidence = draft.evidence;
-    let column = evidence.cells().layout().column_of(ipv4::ID).unwrap_or(0);
-    let named = readings.iter().zip(0_u16..).filter(|(r, _)| r.is_full()).take(NAMED);
-    let first = |(r, passed): (&Reading, u16)| (r.value as u16).wrapping_sub(passed + 1);
-    let mut before: Vec<(f32, u16)> = named.map(|named| (0.0, first(named))).collect();
-    before.dedup();
-    if before.is_empty() {
-        before.push((0.0, (readings[0].value as u16).wrapping_sub(1)));
-    }
-    let mut beam = Beam::new(BREADTH, before);
-    for (row, reading) in rows.iter().zip(readings) {
-        let (shown, is_full) = (reading.value as u16, reading.is_full());
-        // 16 bits do not agree by chance: other courses are not worth following far.
-        let sure = is_full && beam.best().is_some_and(|last| last.wrapping_add(1) == shown);
-        beam.step_within(if sure { SURE } else { f32::MAX }, |last, offers| {
-            let away = shown.wrapping_sub(*last);
-            if is_full {
-                offers.add(nats(away), shown, || shown, shown);
-            }
-            if is_full && away == 1 {
-                // Nothing else is likelier.
-                return;
-            }
-            for step in (1..=SMALL).filter(|step| !is_full || *step != away) {
-                let (id, price) = (last.wrapping_add(step), nats(step));
-                if offers.within(price) {
-                    let told = evidence.cost_of(draft.noise, *row, column, *reading, u32::from(id));
-                    offers.add(price + told, id, || id, id);
-                }
-            }
-        });
-    }
-    beam.finish()
-}
+/// How a counter goes on.
+const COUNTING: Habit<'_> = Habit { steps: &[1, 2, 3, 4, 5], nats, width: 8, frequent: &[] };
 
 /// Nats of a step of a counter, as 371,105 packets of real captures go: 93.3 % of them by one, and the
 /// others by what other conversations of the host have sent.
@@ -151,14 +109,6 @@ fn nats(step: u16) -> f32 {
         6..64 => 8.0,
         64..256 => 11.3,
         _ => 18.4,
-    }
-}
-
-impl beam::State for u16 {
-    type Key = Self;
-
-    fn key(&self) -> Self {
-        *self
     }
 }
 
@@ -188,6 +138,6 @@ mod tests {
         draft.noise = Noise::of_rate(0.02);
         let rows: Vec<usize> = (0..truth.len()).collect();
         let readings: Vec<_> = rows.iter().map(|row| evidence.read(*row, ipv4::ID)).collect();
-        assert_eq!(counted(&draft, &rows, &readings), truth);
+        assert_eq!(course(&draft, &rows, &readings, ipv4::ID, &COUNTING), truth);
     }
 }

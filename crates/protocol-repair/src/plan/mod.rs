@@ -12,6 +12,7 @@ pub(crate) mod options;
 pub(crate) mod push;
 mod reach;
 pub(crate) mod segment;
+mod sequence;
 pub(crate) mod strays;
 pub(crate) mod stream;
 pub(crate) mod windows;

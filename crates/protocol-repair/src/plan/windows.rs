@@ -6,21 +6,38 @@
 
 use super::options::window_scale;
 use super::segment::distance;
+use super::sequence::{Habit, course};
 use crate::draft::{Draft, Transport};
-use crate::infer::settle::settle;
+use crate::evidence::Reading;
+use crate::infer::settle::{counts, settle};
 use nprint_codec::tcp;
+
+/// Changes of a window that are tried whatever a row shows.
+const STEPS: [u16; 9] = [0, 2, 3, 4, 5, 6, 7, u16::MAX, 1];
+/// Frequent windows that are tried, and nats of one of them's coming.
+const FREQUENT: usize = 4;
+const RETURNS: f32 = 4.0;
 
 /// Decides the window of every TCP row.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
+    let trusted = draft.noise.is_clean() && draft.evidence.is_certain();
     for rows in draft.pooled_directions().iter() {
         let is_tcp = |r: &usize| draft.rows[*r].stack.transport == Transport::Tcp;
         let rows: Vec<usize> = rows.iter().copied().filter(is_tcp).collect();
-        let values = settle(draft, &rows, tcp::WINDOW, draft.noise);
-        for (row, value) in rows.into_iter().zip(values) {
+        // A window is not scaled yet where a connection is opened, and none where it is reset.
+        let alone = |row: &usize| draft.value(*row, tcp::SYN) + draft.value(*row, tcp::RST) > 0;
+        let (alone, mut others): (Vec<usize>, Vec<usize>) =
+            rows.iter().partition(|row| trusted || alone(row));
+        let values = settle(draft, &alone, tcp::WINDOW, draft.noise);
+        for (row, value) in alone.into_iter().zip(values) {
             draft.set(row, tcp::WINDOW, value);
         }
+        others.sort_by_key(|row| draft.rows[*row].flow);
+        for (row, value) in others.iter().zip(moving(draft, &others)) {
+            draft.set(*row, tcp::WINDOW, u32::from(value));
+        }
     }
-    if draft.noise.is_clean() && draft.evidence.is_certain() {
+    if trusted {
         return;
     }
     for flow in 0..draft.flows.len() {
@@ -29,6 +46,38 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
                 open(draft, &connection);
             }
         }
+    }
+}
+
+/// The likeliest course of the windows of one side after another.
+fn moving(draft: &Draft<'_>, rows: &[usize]) -> Vec<u16> {
+    let cells = draft.evidence.field(tcp::WINDOW);
+    let readings: Vec<Reading> = rows.iter().map(|row| cells.read(*row)).collect();
+    let full: Vec<u32> = readings.iter().filter(|r| r.is_full()).map(|r| r.value).collect();
+    let total = full.len() as f32 + 1.0;
+    let frequent: Vec<(u16, f32)> = counts(&full)
+        .into_iter()
+        .take(FREQUENT)
+        .filter(|(_, count)| *count > 1)
+        .map(|(value, count)| (value as u16, RETURNS - (count as f32 / total).ln()))
+        .collect();
+    let habit = Habit { steps: &STEPS, nats, width: 4, frequent: &frequent };
+    course(draft, rows, &readings, tcp::WINDOW, &habit)
+}
+
+/// Nats of a window's change, as 98,000 segments of real captures go: 83 % keep it, 13.5 % widen it by 2 to 7.
+fn nats(step: u16) -> f32 {
+    let step = step as i16;
+    let bits = 16 - step.unsigned_abs().leading_zeros();
+    match (step, bits) {
+        (0, _) => 0.18,
+        (1, _) => 5.5,
+        (-1, _) => 4.8,
+        (2.., 2) => 3.1,
+        (2.., 3) => 4.5,
+        (_, 2) => 7.3,
+        (_, 3) => 8.7,
+        (_, bits) => 9.1 + 0.9 * (bits - 4) as f32,
     }
 }
 
@@ -86,4 +135,30 @@ pub(super) fn shifts(draft: &Draft<'_>, rows: &[usize]) -> Option<[u8; 2]> {
         (Some(a), Some(b)) => [a.min(14), b.min(14)],
         _ => [0, 0],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RepairConfig;
+    use crate::evidence::{Evidence, Noise};
+    use nprint_codec::{Layout, TernaryMatrix};
+
+    #[test]
+    fn windows_grow_and_stay() {
+        // Five more with every third segment, and then as much as the buffer holds.
+        let grown = (0..30_u16).flat_map(|step| [64 + 5 * step; 3]);
+        let truth: Vec<u16> = grown.chain([501; 30]).collect();
+        let mut cells = TernaryMatrix::vacant(Layout::reference(), truth.len());
+        for (row, window) in truth.iter().enumerate() {
+            let wrong = if row % 7 == 3 { 1 << (4 + row % 12) } else { 0 };
+            cells.row_mut(row).set(tcp::WINDOW, u32::from(window ^ wrong));
+        }
+        let evidence = Evidence::certain(&cells);
+        let config = RepairConfig::default();
+        let mut draft = Draft::new(&evidence, &config);
+        draft.noise = Noise::of_rate(0.02);
+        let rows: Vec<usize> = (0..truth.len()).collect();
+        assert_eq!(moving(&draft, &rows), truth);
+    }
 }
