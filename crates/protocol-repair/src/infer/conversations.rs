@@ -47,26 +47,31 @@ pub(super) struct Conversations {
     /// The ones past [`COMPARED`] that have rows in a block.
     by_block: HashMap<usize, Vec<usize>>,
     placed: usize,
+    /// Known bits of rows that contradict the ports of their conversations.
+    contradicted: u32,
     /// Conversations without a server's port.
     free: usize,
     habits: Habits,
 }
 
 impl Conversations {
-    /// Clusters rows; `pairs` are the pairs that were read in full, the most frequent first.
+    /// Clusters rows; `pairs` are the pairs that were read in full, the most frequent first. `None` as
+    /// soon as rows contradict more bits of their conversations' ports than `most_contradicted`.
     pub(super) fn find(
         ends: &[Ends],
         pairs: &[([u16; 2], Vec<usize>)],
         evidence: &PortEvidence<'_>,
-    ) -> Self {
+        most_contradicted: u32,
+    ) -> Option<Self> {
         let known = || pairs.iter().map(|(_, members)| members).filter(|m| m.len() > 1);
         let habits = Habits::of(known().map(|m| (m.len(), returns(m.iter().copied()))));
-        let found = Self::placed(ends, pairs, evidence, habits);
+        let placed = |habits| Self::placed(ends, pairs, evidence, habits, most_contradicted);
+        let found = placed(habits)?;
         if KNOWN_OF * known().count() >= found.all.len() {
-            return found;
+            return Some(found);
         }
         // Only once: what is given and taken later drifts to ever longer conversations.
-        Self::placed(ends, pairs, evidence, found.learned_habits())
+        placed(found.learned_habits())
     }
 
     /// As [`find`](Self::find) where conversations go like this.
@@ -75,7 +80,8 @@ impl Conversations {
         pairs: &[([u16; 2], Vec<usize>)],
         evidence: &PortEvidence<'_>,
         habits: Habits,
-    ) -> Self {
+        most_contradicted: u32,
+    ) -> Option<Self> {
         let mut found = Self {
             habits,
             all: Vec::new(),
@@ -84,17 +90,21 @@ impl Conversations {
             servers: Vec::new(),
             by_block: HashMap::new(),
             placed: 0,
+            contradicted: 0,
             free: 0,
         };
         for (pair, members) in pairs.iter().filter(|(_, members)| members.len() > 1) {
             found.offer(ends, *pair, members, evidence);
         }
         for row in 0..ends.len() {
+            if found.contradicted > most_contradicted {
+                return None;
+            }
             if found.of_row[row] == usize::MAX {
                 found.place(ends, row, evidence);
             }
         }
-        found
+        (found.contradicted <= most_contradicted).then_some(found)
     }
 
     /// Makes a conversation of rows with the same ports, unless they are likelier damaged rows of
@@ -130,7 +140,7 @@ impl Conversations {
                 new.returns = returns(members.iter().copied());
             }
             for member in members {
-                self.add(self.all.len() - 1, *member);
+                self.add(self.all.len() - 1, *member, ends);
             }
         }
     }
@@ -158,14 +168,16 @@ impl Conversations {
         }
         match best {
             // Naming costs more than this whatever the ports are.
-            Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row),
+            Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row, ends),
             _ => {
                 let (own, ports) = self.naming(ends, row, ends[row].ports(), 1, evidence);
                 match best {
-                    Some((cost, index)) if cost <= own + self.escape() => self.add(index, row),
+                    Some((cost, index)) if cost <= own + self.escape() => {
+                        self.add(index, row, ends);
+                    }
                     _ => {
                         self.push(ports);
-                        self.add(self.all.len() - 1, row);
+                        self.add(self.all.len() - 1, row, ends);
                     }
                 }
             }
@@ -307,7 +319,8 @@ impl Conversations {
         self.free += usize::from(!ports.into_iter().any(|port| self.is_server(port)));
     }
 
-    fn add(&mut self, index: usize, row: usize) {
+    fn add(&mut self, index: usize, row: usize, ends: &[Ends]) {
+        self.contradicted += ends[row].contradicted(self.all[index].ports);
         self.all[index].rows += 1;
         self.placed += 1;
         self.of_row[row] = index;
@@ -357,5 +370,46 @@ impl Conversation {
         let ways = if a == b { distance.exp2() } else { 1.0 };
         let expected = self.rows as f32 * ways * (-noise.bit_cost * distance).exp();
         distance >= 1.0 && expected >= 0.05 && (rows as f32) <= 2.5 * expected + 2.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RepairConfig;
+    use crate::draft::{Draft, Stack, Transport};
+    use crate::evidence::Evidence;
+    use nprint_codec::{Header, IpVersion, Layout, TernaryMatrix};
+
+    /// Each pair twice, and then rows whose client has bits of its own.
+    #[test]
+    fn rows_that_contradict_too_much_have_no_conversations() {
+        const ROWS: u8 = 40;
+        let mut cells = TernaryMatrix::new(Layout::reference());
+        for row in 0..ROWS {
+            let drawn = if row < 20 { row >> 1 } else { row.wrapping_mul(91) };
+            let mut at = cells.push_vacant();
+            at.set_header(Header::Ipv4, &[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
+            at.set_header(Header::Udp, &[0xa0, drawn, 0, 53, 0, 8, 0, 0]);
+        }
+        let (evidence, config) = (Evidence::certain(&cells), RepairConfig::default());
+        let mut draft = Draft::new(&evidence, &config);
+        for facts in &mut draft.rows {
+            facts.stack = Stack { version: IpVersion::V4, transport: Transport::Udp };
+        }
+        let evidence = PortEvidence::new(&draft, Transport::Udp, Noise::of_rate(0.03));
+        let ends: Vec<Ends> = (0..usize::from(ROWS)).map(|row| evidence.read(row)).collect();
+        let pairs: Vec<([u16; 2], Vec<usize>)> =
+            (0..20).step_by(2).map(|row| (ends[row].ports(), vec![row, row + 1])).collect();
+        let find = |most| Conversations::find(&ends, &pairs, &evidence, most);
+        let found = find(u32::MAX).expect("rows may contradict any number of bits");
+        let bits = |found: &Conversations| {
+            let rows = found.of_row.iter().zip(&ends);
+            rows.map(|(index, ends)| ends.contradicted(found.all[*index].ports)).sum::<u32>()
+        };
+        let contradicted = bits(&found);
+        assert!(contradicted > 0);
+        assert_eq!(find(contradicted).map(|found| bits(&found)), Some(contradicted));
+        assert!(find(contradicted - 1).is_none());
     }
 }
