@@ -35,7 +35,7 @@ impl Ends {
         };
         let (values, known) = (twice(readings.map(|r| r.value)), twice(readings.map(|r| r.known)));
         let least_weight = f32::from(least_weight(confidence)) / 255.0;
-        let weights = confidence.map(|c| Box::new(Weights::new(readings.map(|r| r.known), c)));
+        let weights = confidence.map(|c| Box::new(Weights::new(known as u32, c)));
         Self { row, readings, values, known, run_cost, least_weight, weights }
     }
 

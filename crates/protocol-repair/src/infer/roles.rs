@@ -286,7 +286,7 @@ impl<'a> Roles<'a> {
                     break;
                 }
                 let most = best.0 + 1e-3 - cost;
-                let cost = cost + self.rest(row, *role, &sayings, context, most);
+                let cost = cost + self.rest(row, *role, sayings, context, most);
                 // Of equal costs the first role has it.
                 let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
                 if cost < best.0 || (first_of_equals && cost < worst) {
