@@ -210,11 +210,11 @@ impl<'a> Repeated<'a> {
         said: &Sayings,
         place: usize,
         (role, rows, own): (usize, u32, bool),
-    ) -> [f32; FIELDS] {
-        std::array::from_fn(|f| {
-            let Said { likelihoods, background } = &said[f];
-            let own = if own { likelihoods[usize::from(self.of_row[place][f])] } else { 0.0 };
-            let others = sum_of_products(&self.counts[role][f], likelihoods) - own;
+    ) -> impl Iterator<Item = f32> {
+        let fields = said.iter().zip(&self.of_row[place]).zip(&self.counts[role]);
+        fields.map(move |((Said { likelihoods, background }, value), counts)| {
+            let own = if own { likelihoods[usize::from(*value)] } else { 0.0 };
+            let others = sum_of_products(counts, likelihoods) - own;
             let likelihood = (others + background) / (rows as f32 + 1.0);
             -likelihood.max(f32::MIN_POSITIVE).ln()
         })
@@ -268,7 +268,8 @@ mod tests {
                 let own = roles[row] == role;
                 let others: Vec<usize> =
                     (0..ROWS).filter(|r| roles[*r] == role && *r != row).collect();
-                let nats = repeated.nats(sayings, row, (role, others.len() as u32, own));
+                let own = (role, others.len() as u32, own);
+                let nats: Vec<f32> = repeated.nats(sayings, row, own).collect();
                 for (f, values) in repeated.fields.iter().enumerate() {
                     let rare = (-f32::from(fields[f].bits) * LN_2).exp();
                     let naive: f32 = (0..=values.rare())

@@ -84,7 +84,7 @@ impl<'a> Roles<'a> {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
         let repeated = Repeated::new(draft.evidence, ends, repeated, evidence.noise);
-        let moving = Moving::new(draft.evidence, ends, &moving);
+        let moving = Moving::new(draft.evidence, ends, &moving, evidence.noise);
         Self { ends, evidence, repeated, moving, of_row }
     }
 
@@ -309,26 +309,30 @@ impl<'a> Roles<'a> {
         context: &Context,
         most: f32,
     ) -> f32 {
-        let members = &context.members[role >> 1];
-        let at = members.partition_point(|m| (*m as usize) < row);
-        let before = members[..at].iter().rev().map(|m| *m as usize);
-        let after = members[at..].iter().map(|m| *m as usize).filter(|m| *m != row);
+        let members = context.members[role >> 1].as_slice();
+        let at = members.partition_point(|member| (*member as usize) < row);
+        let (before, after) = members.split_at(at);
+        let itself = after.first().is_some_and(|member| *member as usize == row);
+        let after = &after[usize::from(itself)..];
         let mut cost = 0.0;
-        for near in [before.clone().next(), after.clone().next()].into_iter().flatten() {
-            cost += context.turns[usize::from(self.of_row[near] != role)];
+        for near in [before.last(), after.first()].into_iter().flatten() {
+            cost += context.turns[usize::from(self.of_row[*near as usize] != role)];
         }
-        let alike = |near: &usize| self.of_row[*near] == role;
-        let before = before.take(REACH).filter(alike).take(NEIGHBOURS);
-        let after = after.take(REACH).filter(alike).take(NEIGHBOURS);
-        let moving = self.moving.nats(row, before.chain(after), self.evidence.noise);
-        let least = moving.into_iter().fold(cost, Add::add);
+        let alike = |near: &&u32| self.of_row[**near as usize] == role;
+        let before = before.iter().rev().take(REACH).filter(alike).take(NEIGHBOURS);
+        let after = after.iter().take(REACH).filter(alike).take(NEIGHBOURS);
+        let moving = self.moving.nats(row, before.chain(after).map(|near| *near as usize));
+        let mut least = moving.into_iter().fold(cost, Add::add);
         if least > most {
             return least;
         }
         let own = self.of_row[row] == role;
         let others = context.rows[role] - u32::from(own);
         for nats in self.repeated.nats(sayings, row, (role, others, own)) {
-            cost += nats;
+            (cost, least) = (cost + nats, least + nats);
+            if least > most {
+                return least;
+            }
         }
         moving.into_iter().fold(cost, Add::add)
     }
