@@ -40,17 +40,20 @@ pub(super) struct Conversation {
 pub(super) struct Conversations {
     pub(super) all: Vec<Conversation>,
     pub(super) of_row: Vec<usize>,
-    /// Conversations of each port.
+    /// Conversations of each port, and of the one that has most.
     users: HashMap<u16, usize>,
+    most_users: usize,
     /// Servers' ports among theirs.
     servers: Vec<u16>,
     /// The ones past [`COMPARED`] that have rows in a block.
-    by_block: HashMap<usize, Vec<usize>>,
+    by_block: Vec<Vec<usize>>,
     placed: usize,
     /// Known bits of rows that contradict the ports of their conversations.
     contradicted: u32,
     /// Conversations without a server's port.
     free: usize,
+    /// Conversations that a control may stand beside.
+    streams: usize,
     habits: Habits,
 }
 
@@ -87,11 +90,13 @@ impl Conversations {
             all: Vec::new(),
             of_row: vec![usize::MAX; ends.len()],
             users: HashMap::new(),
+            most_users: 0,
             servers: Vec::new(),
-            by_block: HashMap::new(),
+            by_block: vec![Vec::new(); (ends.len() >> BLOCK_SHIFT) + 2],
             placed: 0,
             contradicted: 0,
             free: 0,
+            streams: 0,
         };
         for (pair, members) in pairs.iter().filter(|(_, members)| members.len() > 1) {
             found.offer(ends, *pair, members, evidence);
@@ -124,7 +129,7 @@ impl Conversations {
         let most_bits = evidence.most_bits(first, own / rows + 1e-2);
         let is_cheaper = |index: usize| {
             let other = &self.all[index];
-            let control = other.control() == Some(pair);
+            let control = control(other.ports) == Some(pair);
             if !control && other.makes(pair, members.len(), evidence.noise) {
                 return own <= 0.0;
             }
@@ -209,7 +214,7 @@ impl Conversations {
     /// Nats that each conversation costs besides its rows.
     pub(super) fn prices(&self) -> Vec<f32> {
         let controls: HashSet<[u16; 2]> =
-            self.all.iter().filter_map(Conversation::control).collect();
+            self.all.iter().filter_map(|c| control(c.ports)).collect();
         let price = |conversation: &Conversation| {
             let [a, b] = conversation.ports;
             let ports = [a.min(b), a.max(b)];
@@ -249,11 +254,14 @@ impl Conversations {
     ) -> (f32, [u16; 2]) {
         let ends = &ends[row];
         let mut best = (NEW_PAIR + self.without_server(), pair);
-        // A server's port of more wrong bits costs more than the best.
-        let most_bits =
-            |best: f32| evidence.most_bits(ends, (best - NEW_CLIENT) / rows as f32 + 1e-2);
+        // No server's port costs less than this, and one of more wrong bits costs more than the best.
+        let least = NEW_CLIENT - self.learned(self.most_users).ln();
+        let most_bits = |best: f32| evidence.most_bits(ends, (best - least) / rows as f32 + 1e-2);
         let mut most = most_bits(best.0);
         for server in self.servers() {
+            if best.0 <= least {
+                break;
+            }
             for (end, wrong) in ends.wrong_as(server).into_iter().enumerate() {
                 if wrong > most {
                     continue;
@@ -266,7 +274,8 @@ impl Conversations {
                 }
             }
         }
-        for control in self.near(row).filter_map(|index| self.all[index].control()) {
+        let near = (self.streams > 0).then(|| self.near(row)).into_iter().flatten();
+        for control in near.filter_map(|index| control(self.all[index].ports)) {
             let cost = NEW_CONTROL + rows as f32 * evidence.cost(ends, control);
             if cost < best.0 {
                 best = (cost, control);
@@ -306,9 +315,11 @@ impl Conversations {
 
     pub(super) fn push(&mut self, ports: [u16; 2]) {
         self.all.push(Conversation { ports, rows: 0, returns: 0.0 });
+        self.streams += usize::from(control(ports).is_some());
         for port in ports {
             let users = self.users.entry(port).or_default();
             *users += 1;
+            self.most_users = self.most_users.max(*users);
             // What many conversations have in common is their server's.
             let shared = *users >= SHARED && SERVERS * *users >= self.all.len();
             let known = self.servers.contains(&port) || self.servers.len() >= SERVERS;
@@ -319,13 +330,20 @@ impl Conversations {
         self.free += usize::from(!ports.into_iter().any(|port| self.is_server(port)));
     }
 
+    /// Gives a conversation the ports that all of its rows speak for.
+    pub(super) fn set_ports(&mut self, index: usize, ports: [u16; 2]) {
+        let before = std::mem::replace(&mut self.all[index].ports, ports);
+        self.streams += usize::from(control(ports).is_some());
+        self.streams -= usize::from(control(before).is_some());
+    }
+
     fn add(&mut self, index: usize, row: usize, ends: &[Ends]) {
         self.contradicted += ends[row].contradicted(self.all[index].ports);
         self.all[index].rows += 1;
         self.placed += 1;
         self.of_row[row] = index;
         if index >= COMPARED {
-            let block = self.by_block.entry(row >> BLOCK_SHIFT).or_default();
+            let block = &mut self.by_block[row >> BLOCK_SHIFT];
             if block.last() != Some(&index) {
                 block.push(index);
             }
@@ -335,10 +353,7 @@ impl Conversations {
     /// The conversations that a row may belong to: the largest and the near ones.
     fn near(&self, row: usize) -> impl Iterator<Item = usize> {
         let block = row >> BLOCK_SHIFT;
-        let near = (block.saturating_sub(1)..=block + 1)
-            .filter_map(|b| self.by_block.get(&b))
-            .flatten()
-            .copied();
+        let near = self.by_block[block.saturating_sub(1)..=block + 1].iter().flatten().copied();
         (0..self.all.len().min(COMPARED)).chain(near)
     }
 
@@ -353,14 +368,13 @@ impl Conversations {
     }
 }
 
-impl Conversation {
-    /// The ports of the control of a stream with these, the smaller one first: the next higher ones
-    /// (RFC 3550 section 11).
-    fn control(&self) -> Option<[u16; 2]> {
-        let [a, b] = self.ports;
-        ((a | b) & 1 == 0).then(|| [a.min(b) | 1, a.max(b) | 1])
-    }
+/// The ports of the control of a stream with these, the smaller one first: the next higher ones
+/// (RFC 3550 section 11).
+fn control([a, b]: [u16; 2]) -> Option<[u16; 2]> {
+    ((a | b) & 1 == 0).then(|| [a.min(b) | 1, a.max(b) | 1])
+}
 
+impl Conversation {
     /// Whether wrong bits of its ports make `rows` rows of another pair likely.
     fn makes(&self, pair: [u16; 2], rows: usize, noise: Noise) -> bool {
         let [a, b] = self.ports;

@@ -5,7 +5,7 @@
 //! identification move, but slowly. Where ports leave a row's role open, these decide.
 
 use super::around::Around;
-use super::conversations::Conversations;
+use super::conversations::{Conversation, Conversations};
 use super::dissolve::{Choice, dissolve, may_dissolve};
 use super::ends::{Ends, PortEvidence, better_way, ones_of_lanes, ways};
 use super::habits::{Habits, returns};
@@ -131,14 +131,15 @@ impl<'a> Roles<'a> {
             (same + f32::from(u8::from(alike)), all + 1.0)
         });
         self.repeated.count(&self.of_row, 2 * number);
-        let ports = |c: usize| conversations.all[c].ports;
-        let apart = (0..number)
-            .map(|c| {
-                let [a, b] = ports(c);
-                let others = large.iter().filter(|o| **o != c).map(|o| distance([a, b], ports(*o)));
-                others.fold(2 * (a ^ b).count_ones(), u32::min)
-            })
-            .collect();
+        let large: Vec<(usize, u64)> =
+            large.into_iter().map(|c| (c, ways(conversations.all[c].ports))).collect();
+        let apart = |(index, conversation): (usize, &Conversation)| {
+            let [a, b] = conversation.ports;
+            let others = large.iter().filter(|(other, _)| *other != index);
+            let distances = others.map(|(_, ways)| distance([a, b], *ways));
+            distances.fold(2 * (a ^ b).count_ones(), u32::min)
+        };
+        let apart = conversations.all.iter().enumerate().map(apart).collect();
         let mut rows = vec![0; 2 * number];
         self.of_row.iter().for_each(|role| rows[*role] += 1);
         let returns: Vec<f32> =
@@ -149,8 +150,7 @@ impl<'a> Roles<'a> {
             .zip(&returns)
             .map(|(rows, returns)| -habits.share(rows.len(), 0, *returns, self.ends.len()).ln())
             .collect();
-        let least_elsewhere = large.iter().map(|c| elsewhere[*c]).fold(f32::MAX, f32::min);
-        let large = large.into_iter().map(|c| (c, ways(ports(c)))).collect();
+        let least_elsewhere = large.iter().map(|(c, _)| elsewhere[*c]).fold(f32::MAX, f32::min);
         let stays: f32 = same / all;
         let turns = [-stays.ln(), -(1.0 - stays).ln()];
         let context = Context {
@@ -232,7 +232,7 @@ impl<'a> Roles<'a> {
         // No other role can cost less than the bits in which its ports differ from these.
         let others = around.counts().filter(|(c, _)| *c != own >> 1);
         let differ = others
-            .map(|(c, _)| distance(own_ports, conversations.all[c].ports))
+            .map(|(c, _)| distance(own_ports, ways(conversations.all[c].ports)))
             .fold(context.apart[own >> 1], u32::min);
         let least = self.evidence.least_cost(ends, differ.saturating_sub(missing));
         let here = around.counts().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| n);
@@ -338,8 +338,8 @@ impl<'a> Roles<'a> {
     }
 }
 
-/// Bits in which two pairs of ports differ, the better way round.
-fn distance([a, b]: [u16; 2], other: [u16; 2]) -> u32 {
+/// Bits in which a pair of ports differs from another one, the better of its [`ways`].
+fn distance([a, b]: [u16; 2], other: u64) -> u32 {
     let pair = u64::from(a) << 16 | u64::from(b);
-    better_way(ones_of_lanes((pair << 32 | pair) ^ ways(other)))
+    better_way(ones_of_lanes((pair << 32 | pair) ^ other))
 }
