@@ -4,7 +4,7 @@
 //! naming its ports is cheaper than explaining its rows as damaged rows of one that is already
 //! there.
 
-use super::ends::{Ends, PortEvidence};
+use super::ends::{Ends, PortEvidence, better_way, ways};
 use super::habits::{Habits, WINDOW, returns};
 use super::servers::{WELL_KNOWN, is_server};
 use crate::evidence::Noise;
@@ -39,6 +39,8 @@ pub(super) struct Conversation {
 /// their transport.
 pub(super) struct Conversations {
     pub(super) all: Vec<Conversation>,
+    /// The [`ways`] of each.
+    ways: Vec<u64>,
     pub(super) of_row: Vec<usize>,
     /// Conversations of each port, and of the one that has most.
     users: HashMap<u16, usize>,
@@ -88,6 +90,7 @@ impl Conversations {
         let mut found = Self {
             habits,
             all: Vec::new(),
+            ways: Vec::new(),
             of_row: vec![usize::MAX; ends.len()],
             users: HashMap::new(),
             most_users: 0,
@@ -153,14 +156,24 @@ impl Conversations {
     /// Gives a row to the conversation that explains it best, or to a new one.
     fn place(&mut self, ends: &[Ends], row: usize, evidence: &PortEvidence<'_>) {
         let mut best: Option<(f32, usize)> = None;
-        // A row that contradicts more bits costs more than the best.
-        let mut most_bits = u32::MAX;
+        let mut large = [0; COMPARED];
+        ends[row].contradicted_of_each(&self.ways, &mut large);
+        let bits = |index: usize| {
+            let of_one = || better_way(ends[row].wrong_of(self.ways[index]));
+            large.get(index).map_or_else(of_one, |bits| u32::from(*bits))
+        };
+        // A row that contradicts more bits costs more than the best, which costs no more than the one whose
+        // ports are nearest.
+        let nearest = self.near(row).min_by_key(|index| bits(*index));
+        let mut most_bits = nearest.map_or(u32::MAX, |index| {
+            let cost = evidence.cost(&ends[row], self.all[index].ports);
+            evidence.most_bits(&ends[row], cost - self.share(index, row).ln() + 1e-2)
+        });
         for index in self.near(row) {
-            let ports = self.all[index].ports;
-            if ends[row].contradicted(ports) > most_bits {
+            if bits(index) > most_bits {
                 continue;
             }
-            let cost = evidence.cost(&ends[row], ports);
+            let cost = evidence.cost(&ends[row], self.all[index].ports);
             // A share is 1 at most, so that its logarithm only adds to the cost.
             if best.is_some_and(|(least, _)| cost > least + 1e-3) {
                 continue;
@@ -315,6 +328,7 @@ impl Conversations {
 
     pub(super) fn push(&mut self, ports: [u16; 2]) {
         self.all.push(Conversation { ports, rows: 0, returns: 0.0 });
+        self.ways.push(ways(ports));
         self.streams += usize::from(control(ports).is_some());
         for port in ports {
             let users = self.users.entry(port).or_default();
@@ -333,6 +347,7 @@ impl Conversations {
     /// Gives a conversation the ports that all of its rows speak for.
     pub(super) fn set_ports(&mut self, index: usize, ports: [u16; 2]) {
         let before = std::mem::replace(&mut self.all[index].ports, ports);
+        self.ways[index] = ways(ports);
         self.streams += usize::from(control(ports).is_some());
         self.streams -= usize::from(control(before).is_some());
     }

@@ -62,6 +62,13 @@ impl Ends {
         better_way(self.wrong_of(ways(ports)))
     }
 
+    /// Number of known bits that contradict each of some [`ways`], the better one, as far as there is room.
+    pub(super) fn contradicted_of_each(&self, ways: &[u64], bits: &mut [u8]) {
+        for (bits, ways) in bits.iter_mut().zip(ways) {
+            *bits = better_way(self.wrong_of(*ways)) as u8;
+        }
+    }
+
     /// Known bits of both ports, in lanes of 16 bits, that contradict some [`ways`].
     #[inline]
     pub(super) fn wrong_of(&self, ways: u64) -> u64 {

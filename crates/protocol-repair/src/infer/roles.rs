@@ -52,8 +52,9 @@ struct Context {
     habits: Habits,
     /// Nats of a row's being of each conversation when no row around is.
     elsewhere: Vec<f32>,
-    /// The largest conversations, each with its ports; and the least of their nats above.
-    large: Vec<(usize, u64)>,
+    /// The largest conversations, their ports, and the least of their nats above.
+    large: Vec<usize>,
+    large_ways: Vec<u64>,
     least_elsewhere: f32,
     /// In how many bits the ports of each conversation differ at least from those of a large one
     /// and from its own the other way round.
@@ -131,11 +132,11 @@ impl<'a> Roles<'a> {
             (same + f32::from(u8::from(alike)), all + 1.0)
         });
         self.repeated.count(&self.of_row, 2 * number);
-        let large: Vec<(usize, u64)> =
-            large.into_iter().map(|c| (c, ways(conversations.all[c].ports))).collect();
+        let large_ways: Vec<u64> =
+            large.iter().map(|c| ways(conversations.all[*c].ports)).collect();
         let apart = |(index, conversation): (usize, &Conversation)| {
             let [a, b] = conversation.ports;
-            let others = large.iter().filter(|(other, _)| *other != index);
+            let others = large.iter().zip(&large_ways).filter(|(other, _)| **other != index);
             let distances = others.map(|(_, ways)| distance([a, b], *ways));
             distances.fold(2 * (a ^ b).count_ones(), u32::min)
         };
@@ -150,7 +151,7 @@ impl<'a> Roles<'a> {
             .zip(&returns)
             .map(|(rows, returns)| -habits.share(rows.len(), 0, *returns, self.ends.len()).ln())
             .collect();
-        let least_elsewhere = large.iter().map(|(c, _)| elsewhere[*c]).fold(f32::MAX, f32::min);
+        let least_elsewhere = large.iter().map(|c| elsewhere[*c]).fold(f32::MAX, f32::min);
         let stays: f32 = same / all;
         let turns = [-stays.ln(), -(1.0 - stays).ln()];
         let context = Context {
@@ -160,6 +161,7 @@ impl<'a> Roles<'a> {
             habits,
             elsewhere,
             large,
+            large_ways,
             least_elsewhere,
             apart,
             turns,
@@ -258,8 +260,10 @@ impl<'a> Roles<'a> {
         };
         around.counts().for_each(|(conversation, here)| offer(conversation, here));
         let most_bits = self.evidence.most_bits(ends, most - context.least_elsewhere + 1e-2);
-        for (conversation, ways) in &context.large {
-            if better_way(ends.wrong_of(*ways)) <= most_bits
+        let mut wrong = [0; COMPARED];
+        ends.contradicted_of_each(&context.large_ways, &mut wrong);
+        for (conversation, wrong) in context.large.iter().zip(wrong) {
+            if u32::from(wrong) <= most_bits
                 && !around.counts().any(|(near, _)| near == *conversation)
             {
                 offer(*conversation, 0);
