@@ -8,13 +8,11 @@ use super::ends::{Ends, PortEvidence, better_way, ways};
 use super::habits::{Habits, WINDOW, returns};
 use super::servers::{WELL_KNOWN, is_server};
 use crate::evidence::Noise;
-use std::collections::{HashMap, HashSet};
+use naming::control;
+use std::collections::HashMap;
 
-/// Nats for naming a conversation: a free port beside a known one, or two free ports.
-const NEW_CLIENT: f32 = 12.0;
-const NEW_PAIR: f32 = 22.0;
-/// Nats for the control beside a stream of media: its ports are known then.
-const NEW_CONTROL: f32 = 3.0;
+mod naming;
+
 /// Conversations with one port that make it a server's.
 const SHARED: usize = 3;
 /// Most ports of servers.
@@ -155,6 +153,32 @@ impl Conversations {
 
     /// Gives a row to the conversation that explains it best, or to a new one.
     fn place(&mut self, ends: &[Ends], row: usize, evidence: &PortEvidence<'_>) {
+        let best = self.likeliest(ends, row, evidence);
+        match best {
+            // Naming costs more than this whatever the ports are.
+            Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row, ends),
+            _ => {
+                let (own, ports) = self.naming(ends, row, ends[row].ports(), 1, evidence);
+                match best {
+                    Some((cost, index)) if cost <= own + self.escape() => {
+                        self.add(index, row, ends);
+                    }
+                    _ => {
+                        self.push(ports);
+                        self.add(self.all.len() - 1, row, ends);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The conversation that explains a row best, the first one among equals, and what the row costs in it.
+    fn likeliest(
+        &self,
+        ends: &[Ends],
+        row: usize,
+        evidence: &PortEvidence<'_>,
+    ) -> Option<(f32, usize)> {
         let mut best: Option<(f32, usize)> = None;
         let mut large = [0; COMPARED];
         ends[row].contradicted_of_each(&self.ways, &mut large);
@@ -184,67 +208,7 @@ impl Conversations {
                 most_bits = evidence.most_bits(&ends[row], cost + 1e-2);
             }
         }
-        match best {
-            // Naming costs more than this whatever the ports are.
-            Some((cost, index)) if cost <= self.cost_of_another() => self.add(index, row, ends),
-            _ => {
-                let (own, ports) = self.naming(ends, row, ends[row].ports(), 1, evidence);
-                match best {
-                    Some((cost, index)) if cost <= own + self.escape() => {
-                        self.add(index, row, ends);
-                    }
-                    _ => {
-                        self.push(ports);
-                        self.add(self.all.len() - 1, row, ends);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The ports of a conversation of these rows, where it costs less than they do as they are.
-    pub(super) fn worth(
-        &self,
-        ends: &[Ends],
-        pair: [u16; 2],
-        rows: &[usize],
-        cost: f32,
-        evidence: &PortEvidence<'_>,
-    ) -> Option<[u16; 2]> {
-        if cost <= self.cost_of_another() {
-            return None;
-        }
-        let (own, ports) = self.naming(ends, rows[0], pair, rows.len(), evidence);
-        let share = (ends.len() as f32 / rows.len() as f32).ln();
-        (own + self.escape() + (rows.len() - 1) as f32 * share < cost).then_some(ports)
-    }
-
-    /// Fewest nats for one more conversation.
-    fn cost_of_another(&self) -> f32 {
-        NEW_CONTROL + self.escape()
-    }
-
-    /// Nats that each conversation costs besides its rows.
-    pub(super) fn prices(&self) -> Vec<f32> {
-        let controls: HashSet<[u16; 2]> =
-            self.all.iter().filter_map(|c| control(c.ports)).collect();
-        let price = |conversation: &Conversation| {
-            let [a, b] = conversation.ports;
-            let ports = [a.min(b), a.max(b)];
-            if controls.contains(&ports) {
-                return NEW_CONTROL;
-            }
-            let servers = ports.into_iter().filter(|port| self.is_server(*port));
-            let named = servers.map(|server| NEW_CLIENT + self.with_server(server));
-            named.fold(NEW_PAIR + self.without_server(), f32::min)
-        };
-        self.all.iter().map(|conversation| price(conversation) + self.escape()).collect()
-    }
-
-    /// Nats for saying that a new conversation begins: where few conversations explain most rows,
-    /// another one is a surprise.
-    fn escape(&self) -> f32 {
-        ((self.placed + 2) as f32 / (self.all.len() + 1) as f32).ln()
+        best
     }
 
     /// How likely a row is of a conversation: by its share of all rows and of those around.
@@ -253,65 +217,6 @@ impl Conversations {
         let here = self.of_row[around].iter().filter(|c| **c == index).count();
         let Conversation { rows, returns, .. } = self.all[index];
         self.habits.share(rows, here, returns, self.of_row.len())
-    }
-
-    /// Cost of naming the ports of so many rows like `row`, and the pair with a damaged server's port put
-    /// right.
-    fn naming(
-        &self,
-        ends: &[Ends],
-        row: usize,
-        pair: [u16; 2],
-        rows: usize,
-        evidence: &PortEvidence<'_>,
-    ) -> (f32, [u16; 2]) {
-        let ends = &ends[row];
-        let mut best = (NEW_PAIR + self.without_server(), pair);
-        // No server's port costs less than this, and one of more wrong bits costs more than the best.
-        let least = NEW_CLIENT - self.learned(self.most_users).ln();
-        let most_bits = |best: f32| evidence.most_bits(ends, (best - least) / rows as f32 + 1e-2);
-        let mut most = most_bits(best.0);
-        for server in self.servers() {
-            if best.0 <= least {
-                break;
-            }
-            for (end, wrong) in ends.wrong_as(server).into_iter().enumerate() {
-                if wrong > most {
-                    continue;
-                }
-                let damage = rows as f32 * evidence.end_cost(ends, end, server);
-                let cost = NEW_CLIENT + self.with_server(server) + damage;
-                if cost < best.0 {
-                    best = (cost, [ends.ports()[1 - end], server]);
-                    most = most_bits(cost);
-                }
-            }
-        }
-        let near = (self.streams > 0).then(|| self.near(row)).into_iter().flatten();
-        for control in near.filter_map(|index| control(self.all[index].ports)) {
-            let cost = NEW_CONTROL + rows as f32 * evidence.cost(ends, control);
-            if cost < best.0 {
-                best = (cost, control);
-            }
-        }
-        let [a, b] = best.1;
-        (best.0, [a.min(b), a.max(b)])
-    }
-
-    /// Nats for a conversation's having this server's port.
-    pub(super) fn with_server(&self, server: u16) -> f32 {
-        let users = self.users.get(&server).copied().unwrap_or(0);
-        -self.learned(users).ln()
-    }
-
-    /// Nats for its having no server's port.
-    pub(super) fn without_server(&self) -> f32 {
-        -self.learned(self.free).ln()
-    }
-
-    /// The share of so many of the conversations.
-    fn learned(&self, conversations: usize) -> f32 {
-        (conversations as f32 + 0.5) / (self.all.len() as f32 + 1.0)
     }
 
     /// How conversations go here.
@@ -383,12 +288,6 @@ impl Conversations {
     }
 }
 
-/// The ports of the control of a stream with these, the smaller one first: the next higher ones
-/// (RFC 3550 section 11).
-fn control([a, b]: [u16; 2]) -> Option<[u16; 2]> {
-    ((a | b) & 1 == 0).then(|| [a.min(b) | 1, a.max(b) | 1])
-}
-
 impl Conversation {
     /// Whether wrong bits of its ports make `rows` rows of another pair likely.
     fn makes(&self, pair: [u16; 2], rows: usize, noise: Noise) -> bool {
@@ -410,16 +309,15 @@ mod tests {
     use crate::evidence::Evidence;
     use nprint_codec::{Header, IpVersion, Layout, TernaryMatrix};
 
-    /// Each pair twice, and then rows whose client has bits of its own.
-    #[test]
-    fn rows_that_contradict_too_much_have_no_conversations() {
-        const ROWS: u8 = 40;
+    /// Judges rows of which the first twenty name each pair twice, and others have clients of their own.
+    pub(super) fn with_rows(judge: impl Fn(&[Ends], &[([u16; 2], Vec<usize>)], &PortEvidence<'_>)) {
         let mut cells = TernaryMatrix::new(Layout::reference());
-        for row in 0..ROWS {
+        for row in 0..40_u8 {
             let drawn = if row < 20 { row >> 1 } else { row.wrapping_mul(91) };
             let mut at = cells.push_vacant();
             at.set_header(Header::Ipv4, &[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
-            at.set_header(Header::Udp, &[0xa0, drawn, 0, 53, 0, 8, 0, 0]);
+            let server = if row % 7 == 0 { 55 } else { 53 };
+            at.set_header(Header::Udp, &[0xa0, drawn, 0, server, 0, 8, 0, 0]);
         }
         let (evidence, config) = (Evidence::certain(&cells), RepairConfig::default());
         let mut draft = Draft::new(&evidence, &config);
@@ -427,18 +325,42 @@ mod tests {
             facts.stack = Stack { version: IpVersion::V4, transport: Transport::Udp };
         }
         let evidence = PortEvidence::new(&draft, Transport::Udp, Noise::of_rate(0.03));
-        let ends: Vec<Ends> = (0..usize::from(ROWS)).map(|row| evidence.read(row)).collect();
+        let ends: Vec<Ends> = (0..40).map(|row| evidence.read(row)).collect();
+        let named = (0..20).step_by(2).filter(|row| ends[*row].ports() == ends[row + 1].ports());
         let pairs: Vec<([u16; 2], Vec<usize>)> =
-            (0..20).step_by(2).map(|row| (ends[row].ports(), vec![row, row + 1])).collect();
-        let find = |most| Conversations::find(&ends, &pairs, &evidence, most);
-        let found = find(u32::MAX).expect("rows may contradict any number of bits");
-        let bits = |found: &Conversations| {
-            let rows = found.of_row.iter().zip(&ends);
-            rows.map(|(index, ends)| ends.contradicted(found.all[*index].ports)).sum::<u32>()
-        };
-        let contradicted = bits(&found);
-        assert!(contradicted > 0);
-        assert_eq!(find(contradicted).map(|found| bits(&found)), Some(contradicted));
-        assert!(find(contradicted - 1).is_none());
+            named.map(|row| (ends[row].ports(), vec![row, row + 1])).collect();
+        judge(&ends, &pairs, &evidence);
+    }
+
+    #[test]
+    fn rows_that_contradict_too_much_have_no_conversations() {
+        with_rows(|ends, pairs, evidence| {
+            let find = |most| Conversations::find(ends, pairs, evidence, most);
+            let bits = |found: &Conversations| {
+                let rows = found.of_row.iter().zip(ends);
+                rows.map(|(index, ends)| ends.contradicted(found.all[*index].ports)).sum::<u32>()
+            };
+            let found = find(u32::MAX).expect("rows may contradict any number of bits");
+            let contradicted = bits(&found);
+            assert!(contradicted > 0);
+            assert_eq!(find(contradicted).map(|found| bits(&found)), Some(contradicted));
+            assert!(find(contradicted - 1).is_none());
+        });
+    }
+
+    #[test]
+    fn the_likeliest_conversation_costs_least_of_all() {
+        with_rows(|ends, _, evidence| {
+            let found = Conversations::find(ends, &[], evidence, u32::MAX).expect("no limit");
+            for (row, ends_of_row) in ends.iter().enumerate() {
+                let cost = |index: usize| {
+                    let cost = evidence.cost(ends_of_row, found.all[index].ports);
+                    (cost - found.share(index, row).ln(), index)
+                };
+                let naive =
+                    (0..found.all.len()).map(cost).reduce(|a, b| if b.0 < a.0 { b } else { a });
+                assert_eq!(found.likeliest(ends, row, evidence), naive);
+            }
+        });
     }
 }
