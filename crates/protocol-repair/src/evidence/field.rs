@@ -85,10 +85,15 @@ impl FieldCells<'_> {
         (bits >> (64 - self.bits)) as u32
     }
 
+    /// Their confidences in a row; `None` where every cell of the trace is certain.
+    #[inline]
+    pub(crate) fn confidence(&self, row: usize) -> Option<&[u8]> {
+        self.evidence.confidence(row, self.column..self.column + self.bits)
+    }
+
     /// Fewest nats of a value that contradicts the cells of a row.
     pub(crate) fn least_cost(&self, noise: Noise, row: usize) -> f32 {
-        let confidence = self.evidence.confidence(row, self.column..self.column + self.bits);
-        let least = noise.lone_cost * f32::from(least_weight(confidence)) / 255.0;
+        let least = noise.lone_cost * f32::from(least_weight(self.confidence(row))) / 255.0;
         least.min(noise.burst(1, self.bits as u32))
     }
 

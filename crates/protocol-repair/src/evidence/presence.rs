@@ -19,22 +19,26 @@ impl Evidence<'_> {
             return (count * 255, (length - count) * 255);
         };
         debug_assert!(columns.len() <= Sum::MOST);
-        let (mut here, mut all) = (Sum::default(), Sum::default());
+        // Of all cells, and of those of words that are present as a whole and in part.
+        let (mut all, mut here, mut part) = (0, 0, Sum::default());
         for (word, weights) in (columns.start >> 5..).zip(confidence.as_chunks::<32>().0) {
-            let weights = weights.as_chunks::<8>().0.iter().map(|eight| u64::from_be_bytes(*eight));
-            let whole = weights.clone().fold(Sum::default(), Sum::with);
-            all = all.and(whole);
-            here = match extract(present, 32 * word, 32) {
+            let whole: u32 = weights.iter().map(|weight| u32::from(*weight)).sum();
+            all += whole;
+            match extract(present, 32 * word, 32) {
                 // Most words of 32 cells are vacant or present as a whole.
-                0 => here,
-                u32::MAX => here.and(whole),
+                0 => {}
+                u32::MAX => here += whole,
                 cells => {
                     let masks = cells.to_be_bytes().map(bytes_of_bits);
-                    weights.zip(masks).map(|(eight, mask)| eight & mask).fold(here, Sum::with)
+                    let eights = weights.as_chunks::<8>().0.iter().zip(masks);
+                    part = eights
+                        .map(|(eight, mask)| u64::from_be_bytes(*eight) & mask)
+                        .fold(part, Sum::with);
                 }
-            };
+            }
         }
-        (here.total(), all.total() - here.total())
+        here += part.total();
+        (here, all - here)
     }
 
     /// Sums of the confidences of present and of vacant cells in the first words of 32 cells from
@@ -73,11 +77,6 @@ impl Sum {
     #[inline]
     fn with(self, eight: u64) -> Self {
         Self(self.0 + (eight & 0x00ff_00ff_00ff_00ff) + ((eight >> 8) & 0x00ff_00ff_00ff_00ff))
-    }
-
-    #[inline]
-    fn and(self, other: Self) -> Self {
-        Self(self.0 + other.0)
     }
 
     #[inline]

@@ -40,7 +40,8 @@ pub(super) fn read(
         if asked == 0 {
             continue;
         }
-        conversations.all[index].ports = most_likely(conversations, &servers, odds, &prior);
+        let ports = most_likely(conversations, &servers, odds, &prior);
+        conversations.set_ports(index, ports);
     }
     merge(conversations, roles);
 }

@@ -6,7 +6,6 @@
 //! conversation, whose ports are the vote of all rows, each bit by its confidence.
 
 use super::conversations::Conversations;
-use super::ends::Ends;
 use crate::draft::Draft;
 use nprint_codec::Field;
 use std::collections::HashMap;
@@ -20,25 +19,32 @@ const NEIGHBOURS: usize = 8;
 /// Rounds of voting and taking sides.
 const ROUNDS: usize = 4;
 
-/// Whether rows of uncertain evidence have no conversations: their ports contradict those that
-/// were found far more than the noise explains, or nearly every row is one of its own.
+/// Most bits of conversations' ports that so many rows of uncertain evidence may contradict: more than
+/// noise explains are those of rows that have no conversations.
+pub(super) fn most_contradicted(draft: &Draft<'_>, rows: usize) -> u32 {
+    if draft.evidence.is_certain() || rows < FEWEST_ROWS {
+        return u32::MAX;
+    }
+    (rows as f64 * (BEYOND_NOISE * 32.0 * draft.noise.rate + 0.25)) as u32
+}
+
+/// Whether rows of uncertain evidence have no conversations though they contradict none: nearly every row
+/// is one of its own.
 ///
 /// Where there really are many conversations (DNS), a row stands next to another one of its own; a
 /// pair that is drawn anew comes back anywhere.
-pub(super) fn is_crowd(draft: &Draft<'_>, ends: &[Ends], found: &Conversations) -> bool {
-    if draft.evidence.is_certain() || ends.len() < FEWEST_ROWS {
+pub(super) fn is_crowd(draft: &Draft<'_>, found: &Conversations) -> bool {
+    let rows = found.of_row.len();
+    if draft.evidence.is_certain() || rows < FEWEST_ROWS {
         return false;
     }
     let mut last: HashMap<usize, usize> = HashMap::new();
-    let (mut accompanied, mut contradicted) = (0, 0);
-    for (row, (conversation, ends)) in found.of_row.iter().zip(ends).enumerate() {
+    let mut accompanied = 0;
+    for (row, conversation) in found.of_row.iter().enumerate() {
         let before = last.insert(*conversation, row);
         accompanied += usize::from(before.is_some_and(|b| row - b <= NEIGHBOURS));
-        contradicted += ends.contradicted(found.all[*conversation].ports);
     }
-    let rows = ends.len();
-    let explained = rows as f64 * (BEYOND_NOISE * 32.0 * draft.noise.rate + 0.25);
-    f64::from(contradicted) > explained || (4 * last.len() > rows && 8 * accompanied < rows)
+    4 * last.len() > rows && 8 * accompanied < rows
 }
 
 /// The port pair that the rows vote for, and each row's direction: 0 from the first port to the

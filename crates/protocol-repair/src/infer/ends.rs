@@ -35,7 +35,7 @@ impl Ends {
         };
         let (values, known) = (twice(readings.map(|r| r.value)), twice(readings.map(|r| r.known)));
         let least_weight = f32::from(least_weight(confidence)) / 255.0;
-        let weights = confidence.map(|c| Box::new(Weights::new(readings.map(|r| r.known), c)));
+        let weights = confidence.map(|c| Box::new(Weights::new(known as u32, c)));
         Self { row, readings, values, known, run_cost, least_weight, weights }
     }
 
@@ -60,6 +60,13 @@ impl Ends {
     /// Number of known bits that contradict a pair of ports, the better way round.
     pub(super) fn contradicted(&self, ports: [u16; 2]) -> u32 {
         better_way(self.wrong_of(ways(ports)))
+    }
+
+    /// Number of known bits that contradict each of some [`ways`], the better one, as far as there is room.
+    pub(super) fn contradicted_of_each(&self, ways: &[u64], bits: &mut [u8]) {
+        for (bits, ways) in bits.iter_mut().zip(ways) {
+            *bits = better_way(self.wrong_of(*ways)) as u8;
+        }
     }
 
     /// Known bits of both ports, in lanes of 16 bits, that contradict some [`ways`].

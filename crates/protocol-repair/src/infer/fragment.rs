@@ -13,33 +13,41 @@ const STANDS_ALONE: f32 = 14.0;
 /// Links later fragments to first ones and writes the flags that say so.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     let noise = draft.noise;
+    let fields = [ipv4::ID, ipv4::TTL, ipv4::MORE_FRAGMENTS, ipv4::RESERVED];
+    let [ids, ttls, more_fragments, reserved] = fields.map(|field| draft.evidence.field(field));
     for row in draft.rows_of(Transport::Fragment) {
         if draft.rows[row].stack.version != IpVersion::V4 {
             continue;
         }
-        let id = draft.evidence.read(row, ipv4::ID);
-        let ttl = draft.evidence.read(row, ipv4::TTL);
+        let [id, ttl] = [ids, ttls].map(|cells| cells.read(row));
         let protocol = draft.value(row, ipv4::PROTOCOL);
-        let mut best: Option<(f32, usize)> = None;
+        let mut best = (STANDS_ALONE, None);
         for first in (row.saturating_sub(REACH)..row).rev() {
+            let away = 0.2 * ((row - first - 1) as f32).min(40.0);
             let stack = draft.rows[first].stack;
             if stack.version != IpVersion::V4 || stack.protocol() != Some(protocol) {
                 continue;
             }
+            // Most rows are whole packets, which costs too much alone.
+            let open = more_fragments.cost(noise, first, more_fragments.read(first), 1);
+            if open + away >= best.0 {
+                continue;
+            }
             // Both sides are evidence: agreeing bits cost nothing.
-            let evidence = draft.evidence;
-            let cost = evidence
-                .cost(noise, first, ipv4::ID, id.value & id.known)
-                .min(evidence.cost(noise, first, ipv4::ID, id.value | !id.known))
-                + 0.5 * evidence.cost(noise, first, ipv4::TTL, ttl.value).min(4.0)
-                + evidence.cost(noise, first, ipv4::MORE_FRAGMENTS, 1)
-                + 0.2 * ((row - first - 1) as f32).min(40.0);
-            if best.is_none_or(|(b, _)| cost < b) {
-                best = Some((cost, first));
+            let [own_id, own_ttl] = [ids, ttls].map(|cells| cells.read(first));
+            let cost = ids.cost(noise, first, own_id, id.value & id.known).min(ids.cost(
+                noise,
+                first,
+                own_id,
+                id.value | !id.known,
+            )) + 0.5 * ttls.cost(noise, first, own_ttl, ttl.value).min(4.0)
+                + open
+                + away;
+            if cost < best.0 {
+                best = (cost, Some(first));
             }
         }
-        draft.rows[row].first_fragment =
-            best.filter(|(cost, _)| *cost < STANDS_ALONE).map(|(_, first)| first);
+        draft.rows[row].first_fragment = best.1;
     }
     // Flags: more fragments follow a first one, and all but the last of its later ones.
     let mut last_of = vec![None; draft.rows.len()];
@@ -48,8 +56,6 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             last_of[first] = Some(row);
         }
     }
-    let [more_fragments, reserved] =
-        [ipv4::MORE_FRAGMENTS, ipv4::RESERVED].map(|flag| draft.evidence.field(flag));
     for row in 0..draft.rows.len() {
         let facts = draft.rows[row];
         if facts.stack.version != IpVersion::V4 {

@@ -3,6 +3,7 @@
 use super::ends::{Ends, ones_of_lanes};
 use crate::evidence::{Evidence, Noise};
 use nprint_codec::Field;
+use std::f32::consts::LN_2;
 
 /// Rows of a role on each side that a moving number is compared with.
 pub(super) const NEIGHBOURS: usize = 3;
@@ -13,9 +14,17 @@ const TWO_COPIES: f32 = 0.7;
 
 /// The high bits of such numbers.
 pub(super) struct Moving {
-    /// How many bits of each.
-    widths: Vec<u16>,
+    lanes: Vec<Lane>,
     rows: Vec<Numbers>,
+}
+
+/// One of them.
+struct Lane {
+    bits: u16,
+    /// Nats where there is nothing to compare it with.
+    unknown: f32,
+    /// Nats by the bits in which two rows differ.
+    prices: [f32; 32],
 }
 
 /// What a row says of them, in lanes of 16 bits, the first number low.
@@ -26,7 +35,12 @@ struct Numbers {
 }
 
 impl Moving {
-    pub(super) fn new(evidence: &Evidence<'_>, ends: &[Ends], fields: &[Field]) -> Self {
+    pub(super) fn new(
+        evidence: &Evidence<'_>,
+        ends: &[Ends],
+        fields: &[Field],
+        noise: Noise,
+    ) -> Self {
         let mut rows = vec![Numbers::default(); ends.len()];
         for (lane, field) in fields.iter().enumerate() {
             let cells = evidence.field(*field);
@@ -36,12 +50,21 @@ impl Moving {
                 row.known |= u64::from(reading.known) << (16 * lane);
             }
         }
-        Self { widths: fields.iter().map(|field| field.bits).collect(), rows }
+        let price = |wrong: usize| TWO_COPIES * wrong as f32 * noise.bit_cost;
+        let lanes = fields.iter().map(|field| Lane {
+            bits: field.bits,
+            unknown: f32::from(field.bits) * LN_2,
+            prices: std::array::from_fn(|wrong| price(wrong).min(f32::from(field.bits) * LN_2)),
+        });
+        Self { lanes: lanes.collect(), rows }
     }
 
     /// The lane of a stream's sequence number, which its acknowledgement number follows.
     pub(super) fn lane_of_stream(&self) -> Option<usize> {
-        let [before @ .., 16, 16] = self.widths.as_slice() else { return None };
+        let [before @ .., Lane { bits: 16, .. }, Lane { bits: 16, .. }] = self.lanes.as_slice()
+        else {
+            return None;
+        };
         Some(before.len())
     }
 
@@ -56,23 +79,18 @@ impl Moving {
         &self,
         row: usize,
         neighbours: impl Iterator<Item = usize>,
-        noise: Noise,
     ) -> [f32; NUMBERS] {
         let (mut apart, mut length) = ([0; 2 * NEIGHBOURS], 0);
-        neighbours.for_each(|near| {
+        for near in neighbours {
             apart[length] = self.rows[row].apart(self.rows[near]);
             length += 1;
-        });
+        }
         let mut each = [0.0; NUMBERS];
-        for ((lane, bits), each) in self.widths.iter().enumerate().zip(&mut each) {
-            let unknown = f32::from(*bits) * std::f32::consts::LN_2;
-            let nats = |apart: &u64| {
-                let wrong = (apart >> (16 * lane)) as u8;
-                (TWO_COPIES * f32::from(wrong) * noise.bit_cost).min(unknown)
-            };
+        for (shift, (lane, each)) in (0..).step_by(16).zip(self.lanes.iter().zip(&mut each)) {
+            let nats = |apart: &u64| lane.prices[usize::from((apart >> shift) as u8 & 31)];
             // The mean: one neighbour in the wrong place must not draw others after it.
             let sum: f32 = apart[..length].iter().map(nats).sum();
-            *each = if length == 0 { unknown } else { sum / length as f32 };
+            *each = if length == 0 { lane.unknown } else { sum / length as f32 };
         }
         each
     }
@@ -111,10 +129,10 @@ mod tests {
         let (evidence, noise) = (Evidence::certain(&cells), Noise::of_rate(0.02));
         let ends: Vec<Ends> =
             (0..ROWS).map(|row| Ends::lone(row, [evidence.read(row, ipv4::ID); 2])).collect();
-        let moving = Moving::new(&evidence, &ends, &fields);
+        let moving = Moving::new(&evidence, &ends, &fields, noise);
         for row in 0..ROWS {
             let neighbours: Vec<usize> = (0..ROWS).filter(|r| *r != row).step_by(2).collect();
-            let nats = moving.nats(row, neighbours.iter().copied(), noise);
+            let nats = moving.nats(row, neighbours.iter().copied());
             for (field, nats) in fields.into_iter().zip(nats) {
                 let unknown = f32::from(field.bits) * std::f32::consts::LN_2;
                 let one = |near: &usize| {
@@ -125,7 +143,7 @@ mod tests {
                 let naive = neighbours.iter().map(one).sum::<f32>() / neighbours.len() as f32;
                 assert!((naive - nats).abs() < 1e-4, "{} of row {row}", field.name);
             }
-            let alone = moving.nats(row, std::iter::empty(), noise);
+            let alone = moving.nats(row, std::iter::empty());
             assert!((alone[0] - 8.0 * std::f32::consts::LN_2).abs() < 1e-4);
         }
     }

@@ -34,11 +34,12 @@ pub(super) fn by_ports(draft: &mut Draft<'_>, version: IpVersion, transport: Tra
     let (ports, of_row) = if clean {
         as_named(&ends, &pairs)
     } else {
-        let conversations = Conversations::find(&ends, &pairs, &evidence);
-        if crowd::is_crowd(draft, &ends, &conversations) {
+        let most_contradicted = crowd::most_contradicted(draft, rows.len());
+        let found = Conversations::find(&ends, &pairs, &evidence, most_contradicted);
+        let Some(conversations) = found.filter(|found| !crowd::is_crowd(draft, found)) else {
             one_conversation(draft, &rows, transport);
             return;
-        }
+        };
         most_likely(draft, &ends, conversations, &evidence, version)
     };
     let mut members = vec![Vec::new(); ports.len()];

@@ -1,9 +1,12 @@
 //! Fields whose values repeat within a role: what they say of a row's being of it.
 
 use super::ends::Ends;
+use super::weights::Weights;
 use crate::evidence::{Evidence, FieldCells, Noise, Reading};
 use nprint_codec::Field;
+use std::cell::OnceCell;
 use std::cmp::Reverse;
+use std::f32::consts::LN_2;
 
 /// Fields of one IP version.
 pub(super) const FIELDS: usize = 4;
@@ -24,6 +27,8 @@ struct Values {
     before: ByValue,
     /// Where every cell is certain: what a row says that has one of the values in full.
     exact: Vec<Said>,
+    /// Likelihood of any bits where a run of wrong cells lies over them.
+    in_run: f32,
     /// Likelihood of so many wrong bits where every cell is certain, and of a rare value.
     likelihoods: [f32; 33],
     rare_likelihood: f32,
@@ -31,7 +36,7 @@ struct Values {
 
 /// What a row says of a field.
 #[derive(Clone, Copy)]
-struct Said {
+pub(super) struct Said {
     /// Likelihood of each value.
     likelihoods: ByValue,
     /// That of what all rows have.
@@ -51,8 +56,9 @@ impl Values {
             frequent: counted.into_iter().map(|(_, value)| value).collect(),
             before: [0.0; NUMBERS],
             exact: Vec::new(),
+            in_run: (-(noise.burst_cost + f32::from(field.bits) * LN_2)).exp(),
             likelihoods: noise.prices(field.bits).map(|price| (-price).exp()),
-            rare_likelihood: (-f32::from(field.bits) * std::f32::consts::LN_2).exp(),
+            rare_likelihood: (-f32::from(field.bits) * LN_2).exp(),
         }
     }
 
@@ -119,8 +125,8 @@ fn sum_of_products(a: &ByValue, b: &ByValue) -> f32 {
 
 /// The fields of all rows.
 pub(super) struct Repeated<'a> {
-    is_certain: bool,
-    noise: Noise,
+    /// Likelihood of contradicted bits by what they weigh, where cells are more or less certain.
+    by_weight: Vec<f32>,
     fields: [Values; FIELDS],
     cells: [FieldCells<'a>; FIELDS],
     readings: Vec<[Reading; FIELDS]>,
@@ -128,10 +134,12 @@ pub(super) struct Repeated<'a> {
     of_row: Vec<[u8; FIELDS]>,
     /// How often each role has each value.
     counts: Vec<[ByValue; FIELDS]>,
+    /// What each row says that was asked: the same whatever role it is compared with.
+    said: Vec<OnceCell<Box<Sayings>>>,
 }
 
 /// What a row says of each field.
-pub(super) struct Sayings([Said; FIELDS]);
+pub(super) type Sayings = [Said; FIELDS];
 
 impl<'a> Repeated<'a> {
     pub(super) fn new(
@@ -153,8 +161,12 @@ impl<'a> Repeated<'a> {
         for (f, values) in fields.iter_mut().enumerate() {
             values.count(of_row.iter().map(|numbers| numbers[f]));
         }
-        let is_certain = evidence.is_certain();
-        Self { is_certain, noise, fields, cells, readings, of_row, counts: Vec::new() }
+        let widest = fields.iter().map(|values| values.field.bits).max().unwrap_or(0);
+        let weights = if evidence.is_certain() { 0 } else { 255 * widest + 1 };
+        let likelihood = |weight: u16| (-(noise.bit_cost * f32::from(weight) / 255.0)).exp();
+        let by_weight = (0..weights).map(likelihood).collect();
+        let said = vec![OnceCell::new(); ends.len()];
+        Self { by_weight, fields, cells, readings, of_row, counts: Vec::new(), said }
     }
 
     /// Counts the values of each of `number` roles.
@@ -169,33 +181,40 @@ impl<'a> Repeated<'a> {
     }
 
     /// What the cells of a row say.
-    pub(super) fn sayings(&self, place: usize, row: usize) -> Sayings {
-        Sayings(std::array::from_fn(|f| {
-            let (values, reading) = (&self.fields[f], self.readings[place][f]);
-            if !self.is_certain {
-                let cost = |value| self.cells[f].cost(self.noise, row, reading, value);
-                return values.said(|value| (-cost(value)).exp());
-            }
-            let number = usize::from(self.of_row[place][f]);
-            if reading.is_full() && values.frequent.get(number) == Some(&reading.value) {
-                return values.exact[number];
-            }
-            values.said(|value| values.likelihood((reading.value ^ value) & reading.known))
-        }))
+    pub(super) fn sayings(&self, place: usize, row: usize) -> &Sayings {
+        let say = || Box::new(std::array::from_fn(|f| self.say(f, place, row)));
+        self.said[place].get_or_init(say)
+    }
+
+    fn say(&self, f: usize, place: usize, row: usize) -> Said {
+        let (values, reading) = (&self.fields[f], self.readings[place][f]);
+        if let Some(confidence) = self.cells[f].confidence(row) {
+            let high = |of: u32| of << (32 - values.field.bits);
+            let weights = Weights::new(high(reading.known), confidence);
+            return values.said(|value| {
+                let weight = weights.of_field(high(reading.value ^ value));
+                self.by_weight[usize::from(weight)].max(values.in_run)
+            });
+        }
+        let number = usize::from(self.of_row[place][f]);
+        if reading.is_full() && values.frequent.get(number) == Some(&reading.value) {
+            return values.exact[number];
+        }
+        values.said(|value| values.likelihood((reading.value ^ value) & reading.known))
     }
 
     /// Nats of each field of a row in a role of `rows` others: of the role's own values, with all roles'
     /// behind them. `own` says whether the row was counted there.
     pub(super) fn nats(
         &self,
-        Sayings(said): &Sayings,
+        said: &Sayings,
         place: usize,
         (role, rows, own): (usize, u32, bool),
-    ) -> [f32; FIELDS] {
-        std::array::from_fn(|f| {
-            let Said { likelihoods, background } = &said[f];
-            let own = if own { likelihoods[usize::from(self.of_row[place][f])] } else { 0.0 };
-            let others = sum_of_products(&self.counts[role][f], likelihoods) - own;
+    ) -> impl Iterator<Item = f32> {
+        let fields = said.iter().zip(&self.of_row[place]).zip(&self.counts[role]);
+        fields.map(move |((Said { likelihoods, background }, value), counts)| {
+            let own = if own { likelihoods[usize::from(*value)] } else { 0.0 };
+            let others = sum_of_products(counts, likelihoods) - own;
             let likelihood = (others + background) / (rows as f32 + 1.0);
             -likelihood.max(f32::MIN_POSITIVE).ln()
         })
@@ -205,14 +224,15 @@ impl<'a> Repeated<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nprint_codec::{Layout, TernaryMatrix, ipv4};
+    use nprint_codec::{Layout, SoftMatrix, TernaryMatrix, ipv4};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    const ROWS: usize = 120;
+    const ROLES: usize = 3;
+
     #[test]
     fn the_values_of_a_role_cost_what_a_sum_over_all_values_does() {
-        const ROWS: usize = 120;
-        const ROLES: usize = 3;
         let mut random = ChaCha8Rng::seed_from_u64(9);
         let fields = [ipv4::TTL, ipv4::TOS, ipv4::DONT_FRAGMENT, ipv4::TOTAL_LENGTH];
         let mut cells = TernaryMatrix::vacant(Layout::reference(), ROWS);
@@ -225,21 +245,33 @@ mod tests {
                 }
             }
         }
-        let evidence = Evidence::certain(&cells);
+        let confidence = (0..ROWS * 1088).map(|_| random.random()).collect();
+        let soft = SoftMatrix::new(cells.clone(), confidence).expect("one confidence a cell");
+        for evidence in [Evidence::certain(&cells), Evidence::new(&soft)] {
+            values_cost_what_a_sum_does(&evidence, fields, &roles);
+        }
+    }
+
+    fn values_cost_what_a_sum_does(
+        evidence: &Evidence<'_>,
+        fields: [Field; FIELDS],
+        roles: &[usize],
+    ) {
         let noise = Noise::of_rate(0.05);
         let ends: Vec<Ends> =
             (0..ROWS).map(|row| Ends::lone(row, [evidence.read(row, ipv4::ID); 2])).collect();
-        let mut repeated = Repeated::new(&evidence, &ends, fields, noise);
-        repeated.count(&roles, ROLES);
+        let mut repeated = Repeated::new(evidence, &ends, fields, noise);
+        repeated.count(roles, ROLES);
         for row in 0..ROWS {
             let sayings = repeated.sayings(row, row);
             for role in 0..ROLES {
                 let own = roles[row] == role;
                 let others: Vec<usize> =
                     (0..ROWS).filter(|r| roles[*r] == role && *r != row).collect();
-                let nats = repeated.nats(&sayings, row, (role, others.len() as u32, own));
+                let own = (role, others.len() as u32, own);
+                let nats: Vec<f32> = repeated.nats(sayings, row, own).collect();
                 for (f, values) in repeated.fields.iter().enumerate() {
-                    let rare = (-f32::from(fields[f].bits) * std::f32::consts::LN_2).exp();
+                    let rare = (-f32::from(fields[f].bits) * LN_2).exp();
                     let naive: f32 = (0..=values.rare())
                         .map(|value| {
                             let same = |r: &&usize| usize::from(repeated.of_row[**r][f]) == value;

@@ -5,7 +5,7 @@
 //! identification move, but slowly. Where ports leave a row's role open, these decide.
 
 use super::around::Around;
-use super::conversations::Conversations;
+use super::conversations::{Conversation, Conversations};
 use super::dissolve::{Choice, dissolve, may_dissolve};
 use super::ends::{Ends, PortEvidence, better_way, ones_of_lanes, ways};
 use super::habits::{Habits, returns};
@@ -52,8 +52,9 @@ struct Context {
     habits: Habits,
     /// Nats of a row's being of each conversation when no row around is.
     elsewhere: Vec<f32>,
-    /// The largest conversations, each with its ports; and the least of their nats above.
-    large: Vec<(usize, u64)>,
+    /// The largest conversations, their ports, and the least of their nats above.
+    large: Vec<usize>,
+    large_ways: Vec<u64>,
     least_elsewhere: f32,
     /// In how many bits the ports of each conversation differ at least from those of a large one
     /// and from its own the other way round.
@@ -84,7 +85,7 @@ impl<'a> Roles<'a> {
             moving.extend([high(tcp::SEQ, 16), high(tcp::ACK_NUMBER, 16)]);
         }
         let repeated = Repeated::new(draft.evidence, ends, repeated, evidence.noise);
-        let moving = Moving::new(draft.evidence, ends, &moving);
+        let moving = Moving::new(draft.evidence, ends, &moving, evidence.noise);
         Self { ends, evidence, repeated, moving, of_row }
     }
 
@@ -131,14 +132,15 @@ impl<'a> Roles<'a> {
             (same + f32::from(u8::from(alike)), all + 1.0)
         });
         self.repeated.count(&self.of_row, 2 * number);
-        let ports = |c: usize| conversations.all[c].ports;
-        let apart = (0..number)
-            .map(|c| {
-                let [a, b] = ports(c);
-                let others = large.iter().filter(|o| **o != c).map(|o| distance([a, b], ports(*o)));
-                others.fold(2 * (a ^ b).count_ones(), u32::min)
-            })
-            .collect();
+        let large_ways: Vec<u64> =
+            large.iter().map(|c| ways(conversations.all[*c].ports)).collect();
+        let apart = |(index, conversation): (usize, &Conversation)| {
+            let [a, b] = conversation.ports;
+            let others = large.iter().zip(&large_ways).filter(|(other, _)| **other != index);
+            let distances = others.map(|(_, ways)| distance([a, b], *ways));
+            distances.fold(2 * (a ^ b).count_ones(), u32::min)
+        };
+        let apart = conversations.all.iter().enumerate().map(apart).collect();
         let mut rows = vec![0; 2 * number];
         self.of_row.iter().for_each(|role| rows[*role] += 1);
         let returns: Vec<f32> =
@@ -150,7 +152,6 @@ impl<'a> Roles<'a> {
             .map(|(rows, returns)| -habits.share(rows.len(), 0, *returns, self.ends.len()).ln())
             .collect();
         let least_elsewhere = large.iter().map(|c| elsewhere[*c]).fold(f32::MAX, f32::min);
-        let large = large.into_iter().map(|c| (c, ways(ports(c)))).collect();
         let stays: f32 = same / all;
         let turns = [-stays.ln(), -(1.0 - stays).ln()];
         let context = Context {
@@ -160,6 +161,7 @@ impl<'a> Roles<'a> {
             habits,
             elsewhere,
             large,
+            large_ways,
             least_elsewhere,
             apart,
             turns,
@@ -232,7 +234,7 @@ impl<'a> Roles<'a> {
         // No other role can cost less than the bits in which its ports differ from these.
         let others = around.counts().filter(|(c, _)| *c != own >> 1);
         let differ = others
-            .map(|(c, _)| distance(own_ports, conversations.all[c].ports))
+            .map(|(c, _)| distance(own_ports, ways(conversations.all[c].ports)))
             .fold(context.apart[own >> 1], u32::min);
         let least = self.evidence.least_cost(ends, differ.saturating_sub(missing));
         let here = around.counts().find(|(c, _)| *c == own >> 1).map_or(0, |(_, n)| n);
@@ -258,8 +260,10 @@ impl<'a> Roles<'a> {
         };
         around.counts().for_each(|(conversation, here)| offer(conversation, here));
         let most_bits = self.evidence.most_bits(ends, most - context.least_elsewhere + 1e-2);
-        for (conversation, ways) in &context.large {
-            if better_way(ends.wrong_of(*ways)) <= most_bits
+        let mut wrong = [0; COMPARED];
+        ends.contradicted_of_each(&context.large_ways, &mut wrong);
+        for (conversation, wrong) in context.large.iter().zip(wrong) {
+            if u32::from(wrong) <= most_bits
                 && !around.counts().any(|(near, _)| near == *conversation)
             {
                 offer(*conversation, 0);
@@ -286,7 +290,7 @@ impl<'a> Roles<'a> {
                     break;
                 }
                 let most = best.0 + 1e-3 - cost;
-                let cost = cost + self.rest(row, *role, &sayings, context, most);
+                let cost = cost + self.rest(row, *role, sayings, context, most);
                 // Of equal costs the first role has it.
                 let first_of_equals = cost.total_cmp(&best.0).is_eq() && *role < best.1;
                 if cost < best.0 || (first_of_equals && cost < worst) {
@@ -309,33 +313,37 @@ impl<'a> Roles<'a> {
         context: &Context,
         most: f32,
     ) -> f32 {
-        let members = &context.members[role >> 1];
-        let at = members.partition_point(|m| (*m as usize) < row);
-        let before = members[..at].iter().rev().map(|m| *m as usize);
-        let after = members[at..].iter().map(|m| *m as usize).filter(|m| *m != row);
+        let members = context.members[role >> 1].as_slice();
+        let at = members.partition_point(|member| (*member as usize) < row);
+        let (before, after) = members.split_at(at);
+        let itself = after.first().is_some_and(|member| *member as usize == row);
+        let after = &after[usize::from(itself)..];
         let mut cost = 0.0;
-        for near in [before.clone().next(), after.clone().next()].into_iter().flatten() {
-            cost += context.turns[usize::from(self.of_row[near] != role)];
+        for near in [before.last(), after.first()].into_iter().flatten() {
+            cost += context.turns[usize::from(self.of_row[*near as usize] != role)];
         }
-        let alike = |near: &usize| self.of_row[*near] == role;
-        let before = before.take(REACH).filter(alike).take(NEIGHBOURS);
-        let after = after.take(REACH).filter(alike).take(NEIGHBOURS);
-        let moving = self.moving.nats(row, before.chain(after), self.evidence.noise);
-        let least = moving.into_iter().fold(cost, Add::add);
+        let alike = |near: &&u32| self.of_row[**near as usize] == role;
+        let before = before.iter().rev().take(REACH).filter(alike).take(NEIGHBOURS);
+        let after = after.iter().take(REACH).filter(alike).take(NEIGHBOURS);
+        let moving = self.moving.nats(row, before.chain(after).map(|near| *near as usize));
+        let mut least = moving.into_iter().fold(cost, Add::add);
         if least > most {
             return least;
         }
         let own = self.of_row[row] == role;
         let others = context.rows[role] - u32::from(own);
         for nats in self.repeated.nats(sayings, row, (role, others, own)) {
-            cost += nats;
+            (cost, least) = (cost + nats, least + nats);
+            if least > most {
+                return least;
+            }
         }
         moving.into_iter().fold(cost, Add::add)
     }
 }
 
-/// Bits in which two pairs of ports differ, the better way round.
-fn distance([a, b]: [u16; 2], other: [u16; 2]) -> u32 {
+/// Bits in which a pair of ports differs from another one, the better of its [`ways`].
+fn distance([a, b]: [u16; 2], other: u64) -> u32 {
     let pair = u64::from(a) << 16 | u64::from(b);
-    better_way(ones_of_lanes((pair << 32 | pair) ^ ways(other)))
+    better_way(ones_of_lanes((pair << 32 | pair) ^ other))
 }

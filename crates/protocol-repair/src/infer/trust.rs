@@ -136,25 +136,37 @@ fn tail(rate: f64) -> f64 {
 /// Nats that a cell of full confidence weighs: the slope of the log-odds of being right over
 /// confidence, by maximum likelihood.
 fn confidence_scale(evidence: &Evidence<'_>, stacks: &[Stack]) -> f32 {
-    let mut counts = [[0_u64; 2]; 256];
+    // By their confidence; most of a drawn image's are certain.
+    let (mut cells, mut wrong) = ([0_u64; 256], [0_u64; 256]);
     for (row, stack) in stacks.iter().enumerate() {
         let present = evidence.cells().row(row).present_words();
         for (columns, expected) in fixed_regions(*stack) {
             let Some(confidence) = evidence.confidence(row, columns.clone()) else { continue };
-            for (column, confidence) in columns.zip(confidence) {
-                let here = (present[column >> 6] >> (63 - (column & 63))) & 1 == 1;
-                counts[usize::from(*confidence)][usize::from(here != expected)] += 1;
+            for (block, weights) in (columns.start..).step_by(BLOCK).zip(confidence.chunks(BLOCK)) {
+                if weights.iter().fold(u8::MAX, |all, c| all & c) == u8::MAX {
+                    cells[255] += weights.len() as u64;
+                } else {
+                    for confidence in weights {
+                        cells[usize::from(*confidence)] += 1;
+                    }
+                }
+                let here = extract(present, block, BLOCK);
+                let mut left = if expected { !here } else { here };
+                while left != 0 {
+                    let place = left.leading_zeros() as usize;
+                    wrong[usize::from(weights[place])] += 1;
+                    left ^= 1 << (BLOCK - 1 - place);
+                }
             }
         }
     }
     // The score falls in the slope: look for its zero by bisection.
     let score = |slope: f64| -> f64 {
+        let counts = cells.iter().zip(&wrong).enumerate().filter(|(_, (cells, _))| **cells > 0);
         counts
-            .iter()
-            .enumerate()
-            .map(|(confidence, [right, wrong])| {
+            .map(|(confidence, (cells, wrong))| {
                 let sure = confidence as f64 / 255.0;
-                let expected = (right + wrong) as f64 / (1.0 + (slope * sure).exp());
+                let expected = *cells as f64 / (1.0 + (slope * sure).exp());
                 sure * (expected - *wrong as f64)
             })
             .sum()

@@ -1,9 +1,12 @@
-//! What contradicted bits of two ports weigh where cells are more or less certain.
+//! What contradicted bits of a field or of two ports weigh where cells are more or less certain.
 
 use crate::evidence::LEAST_WEIGHT;
 
-/// For each four bits, the most significant of the source first, each way in which they may be wrong: many
-/// ports are compared with those of a row.
+/// Bits of the widest field whose values repeat: a flow label.
+const WIDEST: usize = 20;
+
+/// For each four bits, the most significant first, each way in which they may be wrong: many values are
+/// compared with those of a row. Two ports are one field, the source first.
 ///
 /// # Units
 /// 255ths of a certain bit.
@@ -11,23 +14,34 @@ use crate::evidence::LEAST_WEIGHT;
 pub(super) struct Weights([[u16; 16]; 8]);
 
 impl Weights {
-    /// From the bits of both that are known, and the confidences of their 32 cells.
-    pub(super) fn new(known: [u32; 2], confidence: &[u8]) -> Self {
+    /// From the bits that are known, the first one highest of 32, and the confidences of their cells.
+    pub(super) fn new(known: u32, confidence: &[u8]) -> Self {
         let mut weights = [[0; 16]; 8];
-        let known = known[0] << 16 | known[1];
         let fours = weights.iter_mut().zip(confidence.chunks(4)).enumerate();
         for (four, (weights, confidence)) in fours {
+            let known = known << (4 * four);
+            let mut each = [0; 4];
+            for (place, (weight, confidence)) in each.iter_mut().zip(confidence).enumerate() {
+                let is_known = known & (0x8000_0000 >> place) != 0;
+                *weight = if is_known { u16::from((*confidence).max(LEAST_WEIGHT)) } else { 0 };
+            }
             // The least significant first: what is wrong with it, and what else may be.
-            for (place, confidence) in confidence.iter().enumerate().rev() {
-                let is_known = known & (0x8000_0000 >> (4 * four + place)) != 0;
-                let weight = if is_known { u16::from((*confidence).max(LEAST_WEIGHT)) } else { 0 };
+            for place in (0..4).rev() {
                 let bit = 8 >> place;
                 for others in 0..bit {
-                    weights[bit + others] = weights[others] + weight;
+                    weights[bit + others] = weights[others] + each[place];
                 }
             }
         }
         Self(weights)
+    }
+
+    /// What some wrong bits of a field weigh that has no more than [`WIDEST`] of them, the first one highest of
+    /// 32; those that are not known weigh nothing.
+    #[inline]
+    pub(super) fn of_field(&self, wrong: u32) -> u16 {
+        let weight = |four: usize| self.0[four][(wrong << (4 * four) >> 28) as usize];
+        (0..WIDEST >> 2).map(weight).sum()
     }
 
     /// What some wrong bits of one port (0: source) weigh; those that are not known weigh nothing.
@@ -48,13 +62,14 @@ mod tests {
     fn wrong_bits_weigh_what_their_cells_are_sure_of() {
         let confidence: Vec<u8> = (0..32_u8).map(|cell| cell.wrapping_mul(91)).collect();
         let known = [0xf3b5, 0x0fff];
-        let weights = Weights::new(known, &confidence);
+        let weights = Weights::new(known[0] << 16 | known[1], &confidence);
         for wrong in [0, 1, 0x8000, 0x1234, 0xbeef, 0xffff] {
             for end in 0..2 {
                 let weight = |bit: usize| u16::from(confidence[16 * end + bit]).max(8);
                 let counts = |bit: &usize| u32::from(wrong) & known[end] & (0x8000 >> bit) != 0;
                 let sum: u16 = (0..16).filter(counts).map(weight).sum();
                 assert_eq!(weights.of(end, wrong), sum, "{wrong:x}");
+                assert!(end == 1 || weights.of_field(u32::from(wrong) << 16) == sum, "{wrong:x}");
             }
         }
     }
