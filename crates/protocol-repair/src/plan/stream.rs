@@ -1,9 +1,9 @@
 //! Where the segments of one side lie in its stream: a search over what the numbers, the lengths and
 //! the other side's acknowledgements say together.
 
-use super::beam::{Beam, Breadth, Mark, Offers, State as _};
+use super::beam::{Beam, Breadth, Mark, Offers};
 use super::candidates::{Candidates, Lengths};
-use super::course::{ELSEWHERE, State};
+use super::course::{ELSEWHERE, State, Step};
 use super::reach::reach;
 use super::segment::{Numbers, SILENT, Segment, distance, filled};
 use crate::draft::Draft;
@@ -185,8 +185,7 @@ impl<L: Lengths> Search<'_, L> {
         }
         let (cost, acked) = best;
         if offers.within(cost) {
-            let after = state.clone().acknowledged(acked);
-            offers.add(cost, after.key(), || after, None);
+            offers.add(cost, Step::Acked(acked), None);
         }
     }
 
@@ -211,12 +210,9 @@ impl<L: Lengths> Search<'_, L> {
     ) {
         let seq = if segment.syn { state.first } else { state.head };
         for &(payload, price) in lengths {
-            let after = state.clone();
-            let space = payload + segment.control();
-            let after = if segment.rst { after } else { after.after(seq, space) };
-            let placed = Placed { seq, payload, head: after.head };
+            let (head, step) = state.with(segment, seq, payload);
             let cost = price + self.numbers.cost(self.numbers.seq(segment), seq);
-            offers.add(cost, after.key(), || after, Some(placed));
+            offers.add(cost, step, Some(Placed { seq, payload, head }));
         }
     }
 
@@ -284,20 +280,9 @@ impl<L: Lengths> Search<'_, L> {
             if !offers.within(price) {
                 return;
             }
-            let space = payload + segment.control();
-            let end = seq.wrapping_add(space);
-            let (head, foreseen) = if !segment.rst && distance(state.head, end) > 0 {
-                (end, candidates.foreseen(end))
-            } else {
-                (state.head, stays)
-            };
-            if !offers.within(price + foreseen) {
-                return;
-            }
-            let after = state.clone();
-            let after = if segment.rst { after } else { after.after(seq, space) };
-            let placed = Placed { seq, payload, head };
-            offers.add_foreseen(price, foreseen, after.key(), || after, Some(placed));
+            let (head, step) = state.with(segment, seq, payload);
+            let foreseen = if head == state.head { stays } else { candidates.foreseen(head) };
+            offers.add_foreseen(price, foreseen, step, Some(Placed { seq, payload, head }));
         };
         candidates.likely().iter().for_each(|length| offer(offers, length));
         if offers.within(told + candidates.unlikely() + place + foreseen) {
