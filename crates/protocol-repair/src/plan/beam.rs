@@ -33,6 +33,8 @@ pub(super) struct Beam<S: State, C> {
     next: Vec<Next<S, C>>,
     /// Their keys.
     keys: Known<S::Key>,
+    /// What the states that are expected cost.
+    ranks: Vec<f32>,
     /// Every kept choice with the node before it.
     nodes: Vec<(u32, C)>,
     /// How far the next step looks.
@@ -57,6 +59,8 @@ struct Next<S: State, C> {
     choice: C,
 }
 
+/// What a sum of costs may differ by if they are added in another order. Units: nats.
+const ROUNDING: f32 = 1e-3;
 /// A node that has none before it.
 const ROOT: u32 = u32::MAX;
 
@@ -148,7 +152,7 @@ impl<S: State, C: Copy> Beam<S, C> {
         let most = 4 * breadth.width;
         let (next, nodes) = (Vec::with_capacity(most), Vec::with_capacity(most));
         let (before, keys) = (Vec::with_capacity(breadth.width), Known::with_capacity(most));
-        Self { states, before, next, keys, nodes, breadth }
+        Self { states, before, next, keys, ranks: Vec::new(), nodes, breadth }
     }
 
     /// The state that ranks first: the cheapest with what was foreseen.
@@ -158,13 +162,15 @@ impl<S: State, C: Copy> Beam<S, C> {
 
     /// One step: `choices` offers what may follow a state.
     pub(super) fn step(&mut self, choices: impl FnMut(&S, &mut Offers<'_, S, C>)) {
-        self.step_within(f32::MAX, choices);
+        self.step_within(f32::MAX, |_| None, choices);
     }
 
-    /// One step, after which only states are kept that are at most `margin` dearer than the cheapest.
+    /// One step, after which only states are kept that are at most `margin` dearer than the cheapest. `expected`
+    /// is the cost of one choice of a state, and what is foreseen behind it: these lead to different states.
     pub(super) fn step_within(
         &mut self,
         margin: f32,
+        expected: impl Fn(&S) -> Option<(f32, f32)>,
         mut choices: impl FnMut(&S, &mut Offers<'_, S, C>),
     ) {
         let width = self.breadth.width;
@@ -172,6 +178,10 @@ impl<S: State, C: Copy> Beam<S, C> {
         self.next.clear();
         self.keys.clear();
         let mut bounds = Bounds::within(margin);
+        if let Some(rank) = self.expected(expected) {
+            // Most other choices need not be weighed.
+            bounds.limit(rank + ROUNDING);
+        }
         for (before, (so_far, state, _)) in (0..).zip(&self.states) {
             let so_far = *so_far;
             if so_far > bounds.most {
@@ -194,6 +204,20 @@ impl<S: State, C: Copy> Beam<S, C> {
             self.states.push((cost - least, state.after(step), self.nodes.len() as u32));
             self.nodes.push((*node, choice));
         }
+    }
+
+    /// A rank that so many states will have at most, each after its `choice`, that no others are kept.
+    fn expected(&mut self, choice: impl Fn(&S) -> Option<(f32, f32)>) -> Option<f32> {
+        if self.states.len() < self.breadth.width {
+            return None;
+        }
+        self.ranks.clear();
+        self.ranks.extend(self.states.iter().filter_map(|(so_far, state, _)| {
+            choice(state).map(|(cost, foreseen)| so_far + cost + foreseen)
+        }));
+        let last = self.breadth.width - 1;
+        let ranks = &mut self.ranks;
+        (last < ranks.len()).then(|| *ranks.select_nth_unstable_by(last, f32::total_cmp).1)
     }
 
     /// The place where the search stands.
@@ -289,6 +313,25 @@ mod tests {
         });
         assert_eq!(beam.best(), Some(&1));
         assert_eq!(beam.finish(), [0]);
+    }
+
+    #[test]
+    fn states_that_are_expected_rule_out_only_what_is_not_kept() {
+        let cost = |from: u32, to: u32| ((7 * from + 3 * to) % 13) as f32;
+        let run = |expects: bool| {
+            let starts = (0..6_u32).map(|n| (n as f32, 100 * n));
+            let mut beam = Beam::new(Breadth { width: 4, margin: 45.0 }, starts);
+            for _ in 0..6 {
+                let expected = |from: &u32| expects.then(|| (cost(*from, 2), 1.0));
+                beam.step_within(f32::MAX, expected, |from, offers| {
+                    for to in 0..5 {
+                        offers.add_foreseen(cost(*from, to), 1.0, from + to, to);
+                    }
+                });
+            }
+            beam.finish()
+        };
+        assert_eq!(run(true), run(false));
     }
 
     #[test]

@@ -1,51 +1,15 @@
-//! How far a search over a stream has come, and what its next step costs.
-//!
-//! A segment goes on where the stream stands, leaves a hole, fills one, or repeats. The costs are those
-//! of real traffic: `-ln` of the shares that `examples/stream_statistics.rs` counts in captures of
-//! eleven services and of video (98,000 segments).
+//! How far a search over a stream has come, and what a step makes of it.
 
 use super::beam;
 use super::holes::{Hole, fill, left, sign};
 use super::known::Key;
 use super::segment::{Segment, distance};
-use super::stream::REACH;
 use std::rc::Rc;
 
-// Losses and late segments come together: what is rare in a whole stream (first, of 89,833 segments)
-// happens while a hole is open (second, of 7,418), and what happens then goes on after data that filled
-// one (third, of 1,077).
-/// Data after a hole that has room for some such segments: 0.12, 6.9 and 2.0 %. Of these holes 58 % are one
-/// segment long, 18 % two or three, one in 645 more than 45: `n` segments cost [`FALL`] times ln n more.
-const HOLE: [f32; 3] = [7.2, 3.2, 4.4];
-const FALL: f32 = 2.5;
-/// Data after any other hole, [`anywhere`] within reach: 0.01 and 0.11 %, and none.
-const ODD_HOLE: [f32; 3] = [9.2, 6.8, 7.0];
-/// Data behind the head, [`anywhere`] but where a hole begins: 0.04, 0.18 and 1.1 %; and there: 3.0
-/// and 89 %.
-const BEHIND: [f32; 3] = [7.9, 6.3, 4.5];
-const FILLS: [f32; 3] = [f32::MAX, 3.5, 0.1];
-/// Data that goes on: 90 % while a hole is open, and 8 % after data that filled one.
-const GOES_ON: [f32; 3] = [0.0, 0.1, 2.5];
-/// A segment that repeats one that was sent: 0.06 %.
-const REPEAT: f32 = 7.5;
-/// An empty segment after a hole: 4 of 98,325, [`anywhere`].
-const EMPTY_HOLE: f32 = 10.1;
-/// A keep-alive, one byte behind the head: 3 of 98,325; and an empty segment anywhere else behind it: 1.
-const KEEP_ALIVE: f32 = 10.4;
-const EMPTY_BEHIND: f32 = 11.5;
-/// What data behind the head costs more where all of it was acknowledged: 8 of 1,286.
-const ACKNOWLEDGED: f32 = 5.1;
-/// The least that a place away from the head costs.
-pub(super) const ELSEWHERE: [f32; 3] = [HOLE[0], HOLE[1], FILLS[2]];
 /// Holes that are remembered. A sender that overruns a queue leaves more than a hundred.
 const HOLES: usize = 256;
 /// Ends of segments that an acknowledgement is compared with while the stream is laid out.
 const ENDS: usize = 4;
-
-/// Nats of being `away` bytes from the head: every order of magnitude up to [`REACH`] is as likely.
-fn anywhere(away: u32) -> f32 {
-    (away as f32).ln() + (REACH as f32).ln().ln()
-}
 
 /// A stream as far as a search has come. Two that stand at the same place with the same holes are the same:
 /// of what led there the cheapest is kept, so that the search has room for others.
@@ -216,7 +180,7 @@ impl State {
     }
 
     /// Whether a segment that was sent not long ago began and ended there.
-    fn repeats(&self, seq: u32, end: u32) -> bool {
+    pub(super) fn repeats(&self, seq: u32, end: u32) -> bool {
         self.ends.windows(2).any(|pair| pair == [end, seq]) && end != seq
     }
 
@@ -231,36 +195,6 @@ impl State {
     /// Where open holes begin.
     pub(super) fn gaps(&self) -> impl Iterator<Item = u32> {
         self.holes().map(|(from, _)| from)
-    }
-
-    /// What it costs that `segment` begins at `seq` with `payload` bytes, whatever it says itself.
-    pub(super) fn price(&self, segment: &Segment, seq: u32, payload: u32) -> f32 {
-        let ahead = distance(self.head, seq);
-        let away = ahead.unsigned_abs();
-        let end = seq.wrapping_add(payload + segment.control());
-        let open = self.open();
-        match ahead {
-            0 if payload == 0 => 0.0,
-            0 => GOES_ON[open],
-            1.. if payload == 0 => EMPTY_HOLE + anywhere(away),
-            1.. if away.is_multiple_of(payload) => {
-                HOLE[open] + FALL * (away.div_euclid(payload) as f32).ln()
-            }
-            1.. => ODD_HOLE[open] + anywhere(away),
-            -1 if payload == 0 => KEEP_ALIVE,
-            _ if payload == 0 => EMPTY_BEHIND + anywhere(away),
-            _ => {
-                let done = distance(end, self.acked) >= 0;
-                let place = if self.gaps().any(|gap| gap == seq) {
-                    FILLS[open]
-                } else if self.repeats(seq, end) {
-                    REPEAT
-                } else {
-                    BEHIND[open] + anywhere(away)
-                };
-                place + if done { ACKNOWLEDGED } else { 0.0 }
-            }
-        }
     }
 }
 

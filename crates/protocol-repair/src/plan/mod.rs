@@ -11,6 +11,7 @@ pub(crate) mod ids;
 mod known;
 pub(crate) mod numbers;
 pub(crate) mod options;
+mod place;
 mod reach;
 pub(crate) mod segment;
 pub(crate) mod strays;

@@ -3,7 +3,8 @@
 
 use super::beam::{Beam, Breadth, Mark, Offers};
 use super::candidates::{Candidates, Lengths};
-use super::course::{ELSEWHERE, State, Step};
+use super::course::{State, Step};
+use super::place::{ELSEWHERE, Place};
 use super::reach::reach;
 use super::segment::{Numbers, SILENT, Segment, distance, filled};
 use crate::draft::Draft;
@@ -144,7 +145,9 @@ impl<L: Lengths> Search<'_, L> {
                 candidates.turn_to(index);
                 // Two numbers of 32 bits do not agree by chance: nothing else is worth following far.
                 candidates.sure = beam.best().is_some_and(|best| candidates.confirmed(best.head));
-                beam.step_within(if candidates.sure { SURE } else { f32::MAX }, |state, offers| {
+                let margin = if candidates.sure { SURE } else { f32::MAX };
+                let goes_on = |state: &State| self.goes_on(segment, &candidates, state);
+                beam.step_within(margin, goes_on, |state, offers| {
                     self.place(segment, &candidates, state, offers);
                 });
             }
@@ -245,6 +248,30 @@ impl<L: Lengths> Search<'_, L> {
         }
     }
 
+    /// What it costs, and what is foreseen behind it, that a segment of the likeliest length goes on where the
+    /// stream stands.
+    fn goes_on(
+        &self,
+        segment: &Segment,
+        candidates: &Candidates<'_, L>,
+        state: &State,
+    ) -> Option<(f32, f32)> {
+        let (payload, price) = *candidates.likely().first()?;
+        let seq = state.head;
+        if self.is_before(state, seq) || segment.rst {
+            return None;
+        }
+        let told = self.numbers.cost(self.numbers.seq(segment), seq);
+        let space = payload + segment.control();
+        let price = told + price + Place::new(state, seq).price(payload, space);
+        Some((price, candidates.foreseen(seq.wrapping_add(space))))
+    }
+
+    /// Whether a number lies before the opening of the connection: nothing was sent there.
+    fn is_before(&self, state: &State, seq: u32) -> bool {
+        self.opened && distance(state.first, seq) <= 0
+    }
+
     /// Offers the lengths that a segment may have if it begins at `seq`; `stays` is what is foreseen where the
     /// stream stands.
     fn place_at(
@@ -255,28 +282,30 @@ impl<L: Lengths> Search<'_, L> {
         (state, stays): (&State, f32),
         offers: &mut Choices<'_>,
     ) {
-        if self.opened && distance(state.first, seq) <= 0 {
-            // Nothing was sent before the connection was opened.
+        if self.is_before(state, seq) {
             return;
         }
         let told = self.numbers.cost(self.numbers.seq(segment), seq);
         // Most places cost too much whatever the length is: also those behind which the stream stands as
         // before.
-        let place = if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
-        let least = told + place;
-        let furthest = seq.wrapping_add(segment.most() + segment.control());
-        let foreseen = if distance(state.head, furthest) <= 0 { stays } else { 0.0 };
-        if !offers.within(least + foreseen) {
+        let elsewhere = if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
+        if !offers.within(told + elsewhere) {
             return;
         }
-        let ahead = distance(state.head, seq) > 0;
+        let place = Place::new(state, seq);
+        let least = place.least(segment.most());
+        let furthest = seq.wrapping_add(segment.most() + segment.control());
+        let foreseen = if distance(state.head, furthest) <= 0 { stays } else { 0.0 };
+        if !offers.within(told + least + foreseen) {
+            return;
+        }
         let offer = |offers: &mut Choices<'_>, &(payload, price): &(u32, f32)| {
             let end = seq.wrapping_add(payload);
-            let beyond = ahead && distance(state.acked, end) > self.reach as i32;
-            if beyond || !offers.within(least + price) {
+            let beyond = place.ahead() > 0 && distance(state.acked, end) > self.reach as i32;
+            if beyond || !offers.within(told + price + least) {
                 return;
             }
-            let price = told + price + state.price(segment, seq, payload);
+            let price = told + price + place.price(payload, payload + segment.control());
             if !offers.within(price) {
                 return;
             }
@@ -285,7 +314,7 @@ impl<L: Lengths> Search<'_, L> {
             offers.add_foreseen(price, foreseen, step, Some(Placed { seq, payload, head }));
         };
         candidates.likely().iter().for_each(|length| offer(offers, length));
-        if offers.within(told + candidates.unlikely() + place + foreseen) {
+        if offers.within(told + candidates.unlikely() + least + foreseen) {
             candidates.told(seq, |length| offer(offers, length));
         }
     }
