@@ -37,6 +37,7 @@ pub(super) struct Beam<S: State, C> {
     ranks: Vec<f32>,
     /// Every kept choice with the node before it.
     nodes: Vec<(u32, C)>,
+    steps: usize,
     /// How far the next step looks.
     pub(super) breadth: Breadth,
 }
@@ -45,6 +46,7 @@ pub(super) struct Beam<S: State, C> {
 pub(super) struct Mark<S> {
     states: Vec<(f32, S, u32)>,
     nodes: usize,
+    steps: usize,
 }
 
 /// What may follow a state.
@@ -152,7 +154,7 @@ impl<S: State, C: Copy> Beam<S, C> {
         let most = 4 * breadth.width;
         let (next, nodes) = (Vec::with_capacity(most), Vec::with_capacity(most));
         let (before, keys) = (Vec::with_capacity(breadth.width), Known::with_capacity(most));
-        Self { states, before, next, keys, ranks: Vec::new(), nodes, breadth }
+        Self { states, before, next, keys, ranks: Vec::new(), nodes, steps: 0, breadth }
     }
 
     /// The state that ranks first: the cheapest with what was foreseen.
@@ -190,6 +192,7 @@ impl<S: State, C: Copy> Beam<S, C> {
             let (next, keys, bounds) = (&mut self.next, &mut self.keys, &mut bounds);
             choices(state, &mut Offers { next, keys, bounds, width, state, so_far, before });
         }
+        self.steps += 1;
         // A stable sort: of equal costs the first offer wins.
         self.next.sort_by(|a, b| a.rank.total_cmp(&b.rank));
         std::mem::swap(&mut self.states, &mut self.before);
@@ -222,28 +225,29 @@ impl<S: State, C: Copy> Beam<S, C> {
 
     /// The place where the search stands.
     pub(super) fn mark(&self) -> Mark<S> {
-        Mark { states: self.states.clone(), nodes: self.nodes.len() }
+        Mark { states: self.states.clone(), nodes: self.nodes.len(), steps: self.steps }
     }
 
     /// Goes back to a place where it stood.
     pub(super) fn back_to(&mut self, mark: &Mark<S>) {
         self.states.clone_from(&mark.states);
         self.nodes.truncate(mark.nodes);
+        self.steps = mark.steps;
     }
 
     /// The choices of the cheapest sequence since then, in order.
     pub(super) fn since(&self, mark: &Mark<S>) -> Vec<C> {
-        self.choices(mark.nodes)
+        self.choices(mark.nodes, self.steps - mark.steps)
     }
 
     /// The choices of the cheapest sequence.
     pub(super) fn finish(self) -> Vec<C> {
-        self.choices(0)
+        self.choices(0, self.steps)
     }
 
-    /// Those of the cheapest sequence from a node on.
-    fn choices(&self, first: usize) -> Vec<C> {
-        let mut out = Vec::new();
+    /// Those of the cheapest sequence from a node on, which are those of so many steps.
+    fn choices(&self, first: usize, steps: usize) -> Vec<C> {
+        let mut out = Vec::with_capacity(steps);
         let cheapest = self.states.iter().min_by(|a, b| a.0.total_cmp(&b.0));
         let mut at = cheapest.map_or(ROOT, |s| s.2);
         while let Some((before, choice)) =

@@ -13,6 +13,8 @@ const LATER: usize = NEXT + ANSWERS;
 const SOON: usize = 1 + ANSWERS;
 /// Lengths that later numbers speak for that are tried.
 const TRIED: usize = 3;
+/// Room that most segments have enough of.
+const ROOM: usize = 16;
 /// Most nats that the next number of a side and the next answer are foreseen to cost: whatever it says,
 /// a segment may lie elsewhere, and an answer acknowledge less.
 const FORESEEN: [f32; 2] = [14.0, 10.0];
@@ -176,17 +178,20 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             segments,
             lengths,
             index: 0,
-            likely: Vec::new(),
+            likely: Vec::with_capacity(ROOM),
             unlikely: 0.0,
             ends: Ends::default(),
             sure: false,
             told: RefCell::new(Told {
-                turned: Vec::new(),
-                numbers: Known::with_capacity(0),
-                ends: Vec::new(),
-                lengths: Vec::new(),
+                turned: Vec::with_capacity(ROOM),
+                numbers: Known::with_capacity(ROOM),
+                ends: Vec::with_capacity(ROOM),
+                lengths: Vec::with_capacity(ROOM),
             }),
-            foreseen: RefCell::new(Foreseen { ends: Known::with_capacity(0), costs: Vec::new() }),
+            foreseen: RefCell::new(Foreseen {
+                ends: Known::with_capacity(ROOM),
+                costs: Vec::with_capacity(ROOM),
+            }),
         }
     }
 

@@ -5,10 +5,11 @@ use super::beam::{Beam, Breadth, Mark, Offers};
 use super::candidates::{Candidates, Lengths};
 use super::course::{State, Step};
 use super::place::{ELSEWHERE, Place};
-use super::reach::reach;
+use super::reach::{LEAST, reach};
 use super::segment::{Numbers, SILENT, Segment, distance, filled};
 use crate::draft::Draft;
 use crate::evidence::Noise;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 /// Furthest that real data lies from what is known of its stream. Units: bytes.
@@ -69,7 +70,8 @@ pub(crate) fn lay_out(
         side,
         numbers: Numbers::new(draft, noise),
         lengths,
-        reach: reach(draft, segments, side),
+        draft,
+        reach: OnceCell::new(),
         opened: segments.iter().find(|s| s.side == side).is_some_and(|s| s.syn),
     };
     search.run(starts)
@@ -81,8 +83,9 @@ struct Search<'a, L> {
     side: usize,
     numbers: Numbers<'a>,
     lengths: &'a L,
-    /// How far ahead of what was acknowledged data may lie.
-    reach: u32,
+    draft: &'a Draft<'a>,
+    /// How far ahead of what was acknowledged data may lie, once that is asked for.
+    reach: OnceCell<u32>,
     /// Whether the side's first segment opens its stream.
     opened: bool,
 }
@@ -272,6 +275,13 @@ impl<L: Lengths> Search<'_, L> {
         self.opened && distance(state.first, seq) <= 0
     }
 
+    /// Whether data that far ahead of what was acknowledged is more than the receiver lets be sent.
+    fn is_beyond(&self, ahead: i32) -> bool {
+        // Few conversations come as far as to ask.
+        let reach = || reach(self.draft, self.segments, self.side);
+        ahead > LEAST as i32 && ahead > *self.reach.get_or_init(reach) as i32
+    }
+
     /// Offers the lengths that a segment may have if it begins at `seq`; `stays` is what is foreseen where the
     /// stream stands.
     fn place_at(
@@ -301,8 +311,10 @@ impl<L: Lengths> Search<'_, L> {
         }
         let offer = |offers: &mut Choices<'_>, &(payload, price): &(u32, f32)| {
             let end = seq.wrapping_add(payload);
-            let beyond = place.ahead() > 0 && distance(state.acked, end) > self.reach as i32;
-            if beyond || !offers.within(told + price + least) {
+            if !offers.within(told + price + least) {
+                return;
+            }
+            if place.ahead() > 0 && self.is_beyond(distance(state.acked, end)) {
                 return;
             }
             let price = told + price + place.price(payload, payload + segment.control());
