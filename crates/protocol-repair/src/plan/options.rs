@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 /// First column of the TCP option area in the reference layout, and the words that it fills.
 const TCP_OPTIONS_COLUMN: usize = 640;
 const TCP_OPTIONS_WORDS: Range<usize> = TCP_OPTIONS_COLUMN >> 6..(TCP_OPTIONS_COLUMN + 320) >> 6;
+/// Nats of an IPv4 header with options.
+const WITH_OPTIONS: f32 = 8.0;
 /// First column of the IPv4 option area in the reference layout.
 const IPV4_OPTIONS_COLUMN: usize = 96;
 
@@ -313,12 +315,16 @@ pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
         if none && area[10].0 == 0 {
             continue;
         }
-        let mut best = (f32::MAX, 0);
-        for (words, area) in presence_costs(noise, &area).into_iter().enumerate() {
-            let prior = if words == 0 { 0.0 } else { 8.0 };
-            let cost = prior + area + header_length.cost(5 + words as u32);
-            if cost < best.0 {
-                best = (cost, words);
+        let costs = presence_costs(noise, &area);
+        let mut best = (costs[0] + header_length.cost(5), 0);
+        for (words, area) in costs.into_iter().enumerate().skip(1) {
+            // Rarer than none, and its length costs what it does.
+            let area = WITH_OPTIONS + area;
+            if area < best.0 {
+                let cost = area + header_length.cost(5 + words as u32);
+                if cost < best.0 {
+                    best = (cost, words);
+                }
             }
         }
         let mut bytes: Vec<u8> = (0..4 * best.1)
