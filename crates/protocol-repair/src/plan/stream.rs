@@ -1,12 +1,13 @@
 //! Where the segments of one side lie in its stream: a search over what the numbers, the lengths and
 //! the other side's acknowledgements say together.
 
+use super::astray::is_astray;
 use super::beam::{Beam, Breadth, Mark, Offers};
 use super::candidates::{Candidates, Lengths};
 use super::course::{State, Step};
 use super::place::{ELSEWHERE, Place};
 use super::reach::{LEAST, reach};
-use super::segment::{Numbers, SILENT, Segment, distance, filled};
+use super::segment::{Numbers, Segment, distance, filled};
 use crate::draft::Draft;
 use crate::evidence::Noise;
 use std::cell::OnceCell;
@@ -35,13 +36,6 @@ const NARROW: Breadth = Breadth { width: 12, margin: 30.0 };
 const WIDE: Breadth = Breadth { width: 64, margin: 60.0 };
 /// Segments of the side after which the search is judged: it goes back by up to twice as many.
 const BLOCK: usize = 400;
-/// Segments whose numbers are judged together, and standard deviations above what noise makes from which
-/// on a stream is astray.
-const TOGETHER: usize = 16;
-const ASTRAY: f32 = 4.0;
-/// Wrong bits of these numbers that are noise however little there is of it.
-const FEWEST_ASTRAY: f32 = 3.0;
-
 /// What is decided about one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {
@@ -340,15 +334,6 @@ impl<L: Lengths> Search<'_, L> {
             self.numbers.cost(self.numbers.seq(segment), placed.seq)
         };
         let costs: Vec<f32> = own.zip(beam.since(mark).into_iter().flatten()).map(cost).collect();
-        let bits = 32.0 * noise.rate as f32;
-        let ruined = (-noise.burst_cost).exp();
-        let expected = bits * noise.bit_cost + ruined * SILENT;
-        let spread = bits * noise.bit_cost.powi(2) + ruined * SILENT.powi(2);
-        let most = |rows: usize| {
-            let rows = rows as f32;
-            let most = rows * expected + ASTRAY * (rows * spread).sqrt();
-            most.max(FEWEST_ASTRAY * noise.bit_cost)
-        };
-        costs.chunks(TOGETHER).any(|costs| costs.iter().sum::<f32>() > most(costs.len()))
+        is_astray(&costs, noise)
     }
 }
