@@ -75,6 +75,15 @@ pub(crate) struct Flow {
     pub(crate) rows: Vec<usize>,
 }
 
+/// One TCP connection of a flow, whose port pair may be used again.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Index into [`Draft::flows`].
+    pub(crate) flow: usize,
+    /// Its rows in time order.
+    pub(crate) rows: Vec<usize>,
+}
+
 /// The trace while rules decide it, one field after the other.
 pub(crate) struct Draft<'a> {
     pub(crate) evidence: &'a Evidence<'a>,
@@ -90,6 +99,8 @@ pub(crate) struct Draft<'a> {
     /// What [`Self::directions`] and [`Self::pooled_directions`] say.
     directions: Rc<[Vec<usize>]>,
     pooled: Rc<[Vec<usize>]>,
+    /// What [`Self::connections`] says.
+    connections: Rc<[Connection]>,
 }
 
 impl<'a> Draft<'a> {
@@ -118,6 +129,7 @@ impl<'a> Draft<'a> {
             drawn: None,
             directions: Rc::default(),
             pooled: Rc::default(),
+            connections: Rc::default(),
         }
     }
 
@@ -148,13 +160,27 @@ impl<'a> Draft<'a> {
     /// The rows of a flow that have a TCP header: all but later fragments.
     pub(crate) fn tcp_rows(&self, flow: usize) -> Vec<usize> {
         let is_tcp = |row: &usize| self.rows[*row].stack.transport == Transport::Tcp;
-        self.flows[flow].rows.iter().copied().filter(is_tcp).collect()
+        let mut rows = Vec::with_capacity(self.flows[flow].rows.len());
+        rows.extend(self.flows[flow].rows.iter().copied().filter(is_tcp));
+        rows
     }
 
-    /// The rows of each TCP connection of a flow, one after the other.
-    pub(crate) fn connections(&self, flow: usize) -> Vec<Vec<usize>> {
+    /// The TCP connections, flow by flow, those of a flow one after the other.
+    pub(crate) fn connections(&self) -> Rc<[Connection]> {
+        self.connections.clone()
+    }
+
+    /// Finds the connections once it is decided which of its flow's every row belongs to: many rules go by
+    /// them.
+    pub(crate) fn find_connections(&mut self) {
         let same = |a: &usize, b: &usize| self.rows[*a].connection == self.rows[*b].connection;
-        self.tcp_rows(flow).chunk_by(same).map(<[usize]>::to_vec).collect()
+        let tcp = |flow: &usize| self.flows[*flow].transport == Transport::Tcp;
+        let mut all = Vec::with_capacity(self.flows.len());
+        for flow in (0..self.flows.len()).filter(tcp) {
+            let rows = self.tcp_rows(flow);
+            all.extend(rows.chunk_by(same).map(|rows| Connection { flow, rows: rows.to_vec() }));
+        }
+        self.connections = all.into();
     }
 
     /// The rows of each direction of each flow, flow by flow.

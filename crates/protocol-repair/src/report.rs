@@ -1,6 +1,6 @@
 //! What repair changed: a measure of how good the evidence was.
 
-use crate::draft::{Draft, Stack, Transport};
+use crate::draft::{Connection, Draft, Stack, Transport};
 use crate::evidence::Evidence;
 use nprint_codec::{Field, IpVersion, icmp, ipv4, tcp, udp};
 use serde::{Deserialize, Serialize};
@@ -177,13 +177,11 @@ pub(crate) fn report(
     }
     let packets_by_protocol =
         packets_by_stack.into_iter().map(|(stack, packets)| (stack_name(stack), packets)).collect();
-    let opens = |rows: &Vec<usize>| {
-        draft.value(rows[0], tcp::SYN) == 1 && draft.value(rows[0], tcp::ACK) == 0
+    let opens = |connection: &&Connection| {
+        let first = connection.rows[0];
+        draft.value(first, tcp::SYN) == 1 && draft.value(first, tcp::ACK) == 0
     };
-    let handshakes = (0..draft.flows.len())
-        .filter(|flow| draft.flows[*flow].transport == Transport::Tcp)
-        .map(|flow| draft.connections(flow).iter().filter(|rows| opens(rows)).count())
-        .sum();
+    let handshakes = draft.connections().iter().filter(opens).count();
     RepairReport {
         packets: result.rows(),
         padding_rows: evidence.cells().rows() - result.rows(),

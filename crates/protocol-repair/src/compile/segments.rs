@@ -6,7 +6,7 @@
 
 use super::lengths::Headers;
 use crate::compile::payload::fewest_tcp;
-use crate::draft::{Draft, Transport};
+use crate::draft::{Connection, Draft};
 use crate::infer::settle::counts;
 use crate::plan::bases::starts;
 use crate::plan::candidates::{Lengths, insert};
@@ -33,32 +33,27 @@ pub(super) fn agree_with_numbers(
     headers: &[Headers],
     lengths: &mut [(u32, u32)],
 ) {
-    for flow in 0..draft.flows.len() {
-        if draft.flows[flow].transport != Transport::Tcp {
-            continue;
-        }
-        for connection in draft.connections(flow) {
-            let settled = |row: usize, bare: bool| {
-                let told = |most| Some(Length::of(draft, row, headers[row], most));
-                if bare {
-                    // Neither opening nor reset carries data.
-                    return (0, told(0));
-                }
-                let (length, limit) = lengths[row];
-                let fixed = headers[row].behind_ip();
-                (length.saturating_sub(fixed), told(limit.saturating_sub(fixed)))
-            };
-            let segments = segments(draft, &connection, settled);
-            let starts = starts(draft, &segments, flow, draft.noise);
-            for (side, start) in starts.iter().enumerate().filter(|(_, s)| s.told) {
-                let fewest = fewest_tcp(draft.flows[flow].ports[1]) as u32;
-                let open = Open::new(draft, &segments, side, fewest);
-                let noise = Some(draft.noise);
-                let placed = lay_out(draft, &segments, side, &start.numbers, &open, noise);
-                for (segment, placed) in segments.iter().filter(|s| s.side == side).zip(placed) {
-                    lengths[segment.row].0 = placed.payload + headers[segment.row].behind_ip();
-                    draft.rows[segment.row].placed = Some(placed);
-                }
+    for Connection { flow, rows } in draft.connections().iter() {
+        let settled = |row: usize, bare: bool| {
+            let told = |most| Some(Length::of(draft, row, headers[row], most));
+            if bare {
+                // Neither opening nor reset carries data.
+                return (0, told(0));
+            }
+            let (length, limit) = lengths[row];
+            let fixed = headers[row].behind_ip();
+            (length.saturating_sub(fixed), told(limit.saturating_sub(fixed)))
+        };
+        let segments = segments(draft, rows, settled);
+        let starts = starts(draft, &segments, *flow, draft.noise);
+        for (side, start) in starts.iter().enumerate().filter(|(_, s)| s.told) {
+            let fewest = fewest_tcp(draft.flows[*flow].ports[1]) as u32;
+            let open = Open::new(draft, &segments, side, fewest);
+            let noise = Some(draft.noise);
+            let placed = lay_out(draft, &segments, side, &start.numbers, &open, noise);
+            for (segment, placed) in segments.iter().filter(|s| s.side == side).zip(placed) {
+                lengths[segment.row].0 = placed.payload + headers[segment.row].behind_ip();
+                draft.rows[segment.row].placed = Some(placed);
             }
         }
     }

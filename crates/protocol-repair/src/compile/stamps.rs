@@ -1,7 +1,7 @@
 //! Numbers inside TCP options that follow from the clock and from the stream.
 
 use super::sack;
-use crate::draft::{Draft, Transport};
+use crate::draft::{Connection, Draft};
 use crate::plan::options::{OptionArea, timestamp_offset};
 use nprint_codec::tcp;
 use rand::{RngCore, SeedableRng};
@@ -12,18 +12,16 @@ const JUMP: u32 = 1 << 24;
 
 /// Decides time-stamp values and echoes, and SACK edges.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
-    for flow in 0..draft.flows.len() {
-        if draft.flows[flow].transport == Transport::Tcp {
-            time_stamps(draft, flow);
-            for connection in draft.connections(flow) {
-                sack::apply(draft, &connection);
-            }
+    for connections in draft.connections().chunk_by(|a, b| a.flow == b.flow) {
+        time_stamps(draft, connections);
+        for connection in connections {
+            sack::apply(draft, &connection.rows);
         }
     }
 }
 
 fn stamped(draft: &Draft<'_>, rows: &[usize]) -> Vec<(usize, usize)> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(rows.len());
     for row in rows {
         if draft.value(*row, tcp::DATA_OFFSET) > 5 {
             let bytes = OptionArea::of_tcp(&draft.cells.row(*row));
@@ -45,9 +43,10 @@ fn numbers(draft: &Draft<'_>, row: usize, at: usize) -> (u32, u32) {
 
 /// RFC 7323 section 3: the value follows the sender's clock, the echo repeats the other side's. Both
 /// clocks run on from one connection of a flow to the next.
-fn time_stamps(draft: &mut Draft<'_>, flow: usize) {
+fn time_stamps(draft: &mut Draft<'_>, connections: &[Connection]) {
+    let Some(flow) = connections.first().map(|connection| connection.flow) else { return };
     let connections: Vec<Vec<(usize, usize)>> =
-        draft.connections(flow).iter().map(|rows| stamped(draft, rows)).collect();
+        connections.iter().map(|connection| stamped(draft, &connection.rows)).collect();
     let mut random = ChaCha8Rng::seed_from_u64(draft.config.seed ^ 0x5eed_c10c);
     random.set_stream(flow as u64);
     let mut base: [Option<u32>; 2] = [None; 2];

@@ -2,7 +2,8 @@
 
 use super::beam::{Beam, Breadth, State};
 use super::candidates::insert;
-use super::course::fill;
+use super::holes::fill;
+use super::known::Key;
 use super::segment::{SILENT, Segment, distance, filled};
 use super::stream::{ALL, AS_BEFORE, PASSES, Placed, REACH, SOME};
 use crate::draft::Draft;
@@ -30,9 +31,20 @@ struct Acked(Option<u32>, bool);
 
 impl State for Acked {
     type Key = Option<u32>;
+    type Step = Self;
 
-    fn key(&self) -> Option<u32> {
-        self.0
+    fn key_after(&self, step: Self) -> Option<u32> {
+        step.0
+    }
+
+    fn after(&self, step: Self) -> Self {
+        step
+    }
+}
+
+impl Key for Option<u32> {
+    fn number(self) -> u32 {
+        self.unwrap_or(0)
     }
 }
 
@@ -70,14 +82,14 @@ pub(super) fn decide(
             continue;
         }
         if !segment.ack {
-            beam.step(|state, offers| offers.add(0.0, state.0, || *state, 0));
+            beam.step(|state, offers| offers.add(0.0, *state, 0));
             continue;
         }
         let Some(noise) = noise.filter(|_| !segment.exact) else {
             // An answer, also a late one, acknowledges the SYN.
             let value = if segment.syn && opens { first.wrapping_add(1) } else { head };
             beam.step(|_, offers| {
-                offers.add(0.0, Some(value), || Acked(Some(value), false), value);
+                offers.add(0.0, Acked(Some(value), false), value);
             });
             continue;
         };
@@ -94,7 +106,7 @@ pub(super) fn decide(
             let open = open.filter(|from| state.is_none_or(|before| distance(before, *from) >= 0));
             let whole = open.min_by_key(|from| distance(head, *from)).unwrap_or(head);
             let mut offer = |cost: f32, value: u32| {
-                offers.add(cost, Some(value), || Acked(Some(value), value != whole), value);
+                offers.add(cost, Acked(Some(value), value != whole), value);
             };
             let before = state.unwrap_or(whole);
             offer(cost(whole) + if before == whole { 0.0 } else { ALL[lagging] }, whole);

@@ -1,9 +1,9 @@
 //! How long a segment may be, and what later numbers say of it.
 
+use super::known::Known;
 use super::segment::{Length, Number, Numbers, Segment, filled};
 use crate::evidence::Reading;
 use std::cell::RefCell;
-use std::ops::Range;
 
 /// Later segments of the same side that say where one ends, and answers of the other side.
 const NEXT: usize = 5;
@@ -13,6 +13,8 @@ const LATER: usize = NEXT + ANSWERS;
 const SOON: usize = 1 + ANSWERS;
 /// Lengths that later numbers speak for that are tried.
 const TRIED: usize = 3;
+/// Room that most segments have enough of.
+const ROOM: usize = 16;
 /// Most nats that the next number of a side and the next answer are foreseen to cost: whatever it says,
 /// a segment may lie elsewhere, and an answer acknowledge less.
 const FORESEEN: [f32; 2] = [14.0, 10.0];
@@ -149,15 +151,23 @@ pub(super) struct Candidates<'a, L> {
     pub(super) sure: bool,
     /// What these ends make of its lengths.
     told: RefCell<Told>,
+    /// What is foreseen where a stream stands: many states stand there.
+    foreseen: RefCell<Foreseen>,
+}
+
+/// What later numbers speak against each end so far.
+struct Foreseen {
+    ends: Known<u32>,
+    costs: Vec<f32>,
 }
 
 /// The lengths of a segment by the numbers that it may begin at.
-#[derive(Default)]
 struct Told {
     /// Those that one wrong bit of its length field makes what it reads.
     turned: Vec<(u32, f32)>,
-    /// For each number so far, where its lengths with their costs stand.
-    numbers: Vec<(u32, Range<usize>)>,
+    /// Numbers so far, and where the lengths of each with their costs end.
+    numbers: Known<u32>,
+    ends: Vec<usize>,
     lengths: Vec<(u32, f32)>,
 }
 
@@ -168,11 +178,20 @@ impl<'a, L: Lengths> Candidates<'a, L> {
             segments,
             lengths,
             index: 0,
-            likely: Vec::new(),
+            likely: Vec::with_capacity(ROOM),
             unlikely: 0.0,
             ends: Ends::default(),
             sure: false,
-            told: RefCell::default(),
+            told: RefCell::new(Told {
+                turned: Vec::with_capacity(ROOM),
+                numbers: Known::with_capacity(ROOM),
+                ends: Vec::with_capacity(ROOM),
+                lengths: Vec::with_capacity(ROOM),
+            }),
+            foreseen: RefCell::new(Foreseen {
+                ends: Known::with_capacity(ROOM),
+                costs: Vec::with_capacity(ROOM),
+            }),
         }
     }
 
@@ -185,6 +204,9 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         self.unlikely = self.lengths.likely(segment, &mut self.likely);
         self.ends.turn_to(self.numbers, self.segments, index);
         self.told.get_mut().numbers.clear();
+        let Foreseen { ends, costs } = self.foreseen.get_mut();
+        ends.clear();
+        costs.clear();
     }
 
     fn segment(&self) -> &'a Segment {
@@ -220,21 +242,19 @@ impl<'a, L: Lengths> Candidates<'a, L> {
         let Some(field) = self.segment().length.filter(|_| !self.sure) else { return };
         // Many states stand at the same number.
         let mut told = self.told.borrow_mut();
-        let Told { turned, numbers, lengths } = &mut *told;
-        if numbers.is_empty() {
-            self.turn(field, turned);
-            lengths.clear();
-        }
-        let known = numbers.iter().find(|(number, _)| *number == seq);
-        let range = if let Some((_, range)) = known {
-            range.clone()
-        } else {
-            let start = lengths.len();
+        let Told { turned, numbers, ends, lengths } = &mut *told;
+        let (place, known) = numbers.place(seq);
+        if !known {
+            if place == 0 {
+                self.turn(field, turned);
+                lengths.clear();
+                ends.clear();
+            }
             lengths.extend(self.tell(seq, field.most, turned));
-            numbers.push((seq, start..lengths.len()));
-            start..lengths.len()
-        };
-        lengths[range].iter().for_each(offer);
+            ends.push(lengths.len());
+        }
+        let start = place.checked_sub(1).map_or(0, |before| ends[before]);
+        lengths[start..ends[place]].iter().for_each(offer);
     }
 
     /// The lengths that one wrong bit of the segment's length field makes what it reads.
@@ -285,6 +305,15 @@ impl<'a, L: Lengths> Candidates<'a, L> {
     /// What a stream that stands at `head` after the segment will cost: what the next number of its side
     /// speaks against it, and of the answers the one that does so least.
     pub(super) fn foreseen(&self, head: u32) -> f32 {
+        let Foreseen { ends, costs } = &mut *self.foreseen.borrow_mut();
+        let (place, known) = ends.place(head);
+        if !known {
+            costs.push(self.foresee(head));
+        }
+        costs[place]
+    }
+
+    fn foresee(&self, head: u32) -> f32 {
         let [next, answers @ ..] = self.ends.costs::<SOON>(self.numbers, head);
         let answered = answers[..self.ends.answers].iter().copied().reduce(f32::min);
         next.min(FORESEEN[0]) + answered.unwrap_or(0.0).min(FORESEEN[1])

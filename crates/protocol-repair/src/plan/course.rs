@@ -1,70 +1,15 @@
-//! How far a search over a stream has come, and what its next step costs.
-//!
-//! A segment goes on where the stream stands, leaves a hole, fills one, or repeats. The costs are those
-//! of real traffic: `-ln` of the shares that `examples/stream_statistics.rs` counts in captures of
-//! eleven services and of video (98,000 segments).
+//! How far a search over a stream has come, and what a step makes of it.
 
 use super::beam;
+use super::holes::{Hole, fill, left, sign};
+use super::known::Key;
 use super::segment::{Segment, distance};
-use super::stream::REACH;
 use std::rc::Rc;
 
-// Losses and late segments come together: what is rare in a whole stream (first, of 89,833 segments)
-// happens while a hole is open (second, of 7,418), and what happens then goes on after data that filled
-// one (third, of 1,077).
-/// Data after a hole that has room for some such segments: 0.12, 6.9 and 2.0 %. Of these holes 58 % are one
-/// segment long, 18 % two or three, one in 645 more than 45: `n` segments cost [`FALL`] times ln n more.
-const HOLE: [f32; 3] = [7.2, 3.2, 4.4];
-const FALL: f32 = 2.5;
-/// Data after any other hole, [`anywhere`] within reach: 0.01 and 0.11 %, and none.
-const ODD_HOLE: [f32; 3] = [9.2, 6.8, 7.0];
-/// Data behind the head, [`anywhere`] but where a hole begins: 0.04, 0.18 and 1.1 %; and there: 3.0
-/// and 89 %.
-const BEHIND: [f32; 3] = [7.9, 6.3, 4.5];
-const FILLS: [f32; 3] = [f32::MAX, 3.5, 0.1];
-/// Data that goes on: 90 % while a hole is open, and 8 % after data that filled one.
-const GOES_ON: [f32; 3] = [0.0, 0.1, 2.5];
-/// A segment that repeats one that was sent: 0.06 %.
-const REPEAT: f32 = 7.5;
-/// An empty segment after a hole: 4 of 98,325, [`anywhere`].
-const EMPTY_HOLE: f32 = 10.1;
-/// A keep-alive, one byte behind the head: 3 of 98,325; and an empty segment anywhere else behind it: 1.
-const KEEP_ALIVE: f32 = 10.4;
-const EMPTY_BEHIND: f32 = 11.5;
-/// What data behind the head costs more where all of it was acknowledged: 8 of 1,286.
-const ACKNOWLEDGED: f32 = 5.1;
-/// The least that a place away from the head costs.
-pub(super) const ELSEWHERE: [f32; 3] = [HOLE[0], HOLE[1], FILLS[2]];
 /// Holes that are remembered. A sender that overruns a queue leaves more than a hundred.
 const HOLES: usize = 256;
 /// Ends of segments that an acknowledgement is compared with while the stream is laid out.
 const ENDS: usize = 4;
-
-/// Nats of being `away` bytes from the head: every order of magnitude up to [`REACH`] is as likely.
-fn anywhere(away: u32) -> f32 {
-    (away as f32).ln() + (REACH as f32).ln().ln()
-}
-
-/// What is left of holes (where each begins and ends) after the numbers from `seq` to `end` were sent:
-/// those in the middle of a hole leave two.
-pub(super) fn fill(holes: &mut Vec<(u32, u32)>, seq: u32, end: u32) {
-    let touches = |(from, to): (u32, u32)| distance(seq, to) > 0 && distance(from, end) > 0;
-    for at in (0..holes.len()).rev() {
-        let (from, to) = holes[at];
-        if !touches((from, to)) {
-            continue;
-        }
-        match (distance(from, seq) > 0, distance(end, to) > 0) {
-            (false, false) => drop(holes.remove(at)),
-            (true, false) => holes[at].1 = seq,
-            (false, true) => holes[at].0 = end,
-            (true, true) => {
-                holes[at].0 = end;
-                holes.insert(at + 1, (from, seq));
-            }
-        }
-    }
-}
 
 /// A stream as far as a search has come. Two that stand at the same place with the same holes are the same:
 /// of what led there the cheapest is kept, so that the search has room for others.
@@ -80,18 +25,63 @@ pub(super) struct State {
     pub(super) lagging: bool,
     /// Its open holes, the newest first: where each begins and ends. Most streams have none, and those
     /// that have share them until one changes.
-    holes: Option<Rc<Vec<(u32, u32)>>>,
+    holes: Option<Rc<Vec<Hole>>>,
+    /// Tells states apart that stand at the same place with different holes.
+    signature: u32,
     /// Whether the last data began where a hole did.
     filled: bool,
     /// Ends of the last segments, the newest first.
     pub(super) ends: [u32; ENDS],
 }
 
-impl beam::State for State {
-    type Key = (u32, u32);
+/// What happens to a stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    /// Nothing: a reset takes no numbers.
+    Stays,
+    /// `space` numbers from `seq` on are sent.
+    Sent { seq: u32, space: u32 },
+    /// The other side acknowledges all before a number: what it has is no hole.
+    Acked(u32),
+}
 
-    fn key(&self) -> (u32, u32) {
-        (self.head, self.signature())
+/// Where a stream stands, and the signature of its holes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Standing(u32, u32);
+
+impl Key for Standing {
+    fn number(self) -> u32 {
+        self.0.wrapping_add(self.1)
+    }
+}
+
+impl beam::State for State {
+    type Key = Standing;
+    type Step = Step;
+
+    fn key_after(&self, step: Step) -> Standing {
+        match step {
+            Step::Stays => Standing(self.head, self.signature),
+            Step::Sent { seq, space } => {
+                let end = seq.wrapping_add(space);
+                let head = if distance(self.head, end) > 0 { end } else { self.head };
+                Standing(head, self.signature_after(seq, end))
+            }
+            Step::Acked(acked) => {
+                let passed = self.holes().filter(|(from, _)| distance(*from, acked) > 0);
+                let rest = passed.fold(self.signature, |sum, hole| sum.wrapping_sub(sign(hole)));
+                Standing(self.head, rest)
+            }
+        }
+    }
+
+    fn after(&self, step: Step) -> Self {
+        let after = self.clone();
+        match step {
+            Step::Stays => after,
+            Step::Sent { seq, space } => after.sent(seq, space),
+            Step::Acked(acked) => after.acknowledged(acked),
+        }
     }
 }
 
@@ -99,11 +89,23 @@ impl State {
     pub(super) fn at(first: u32) -> Self {
         let ends = [first; ENDS];
         let (head, acked) = (first, first);
-        Self { first, head, acked, lagging: false, holes: None, filled: false, ends }
+        let (holes, signature) = (None, 0);
+        Self { first, head, acked, lagging: false, holes, signature, filled: false, ends }
+    }
+
+    /// Where the stream stands after `segment` with `payload` bytes from `seq` on, and the step there.
+    pub(super) fn with(&self, segment: &Segment, seq: u32, payload: u32) -> (u32, Step) {
+        if segment.rst {
+            return (self.head, Step::Stays);
+        }
+        let space = payload + segment.control();
+        let end = seq.wrapping_add(space);
+        let head = if distance(self.head, end) > 0 { end } else { self.head };
+        (head, Step::Sent { seq, space })
     }
 
     /// After `space` numbers from `seq` on.
-    pub(super) fn after(mut self, seq: u32, space: u32) -> Self {
+    fn sent(mut self, seq: u32, space: u32) -> Self {
         let end = seq.wrapping_add(space);
         if space > 0 {
             let filled = self.gaps().any(|gap| gap == seq);
@@ -118,6 +120,7 @@ impl State {
                 let holes = Rc::make_mut(self.holes.get_or_insert_default());
                 holes.truncate(HOLES - 1);
                 holes.insert(0, (self.head, seq));
+                self.sign_holes();
             }
             self.head = end;
             self.ends.rotate_right(1);
@@ -127,7 +130,7 @@ impl State {
     }
 
     /// When the other side has acknowledged all before `acked`: what it has is no hole.
-    pub(super) fn acknowledged(mut self, acked: u32) -> Self {
+    fn acknowledged(mut self, acked: u32) -> Self {
         let lagging = acked != self.whole();
         let passed = |(from, _)| distance(from, acked) > 0;
         self.change_holes(passed, |holes| holes.retain(|hole| !passed(*hole)));
@@ -135,28 +138,39 @@ impl State {
     }
 
     /// Changes holes; they are copied only where there is one of this kind.
-    fn change_holes(
-        &mut self,
-        kind: impl Fn((u32, u32)) -> bool,
-        change: impl FnOnce(&mut Vec<(u32, u32)>),
-    ) {
+    fn change_holes(&mut self, kind: impl Fn(Hole) -> bool, change: impl FnOnce(&mut Vec<Hole>)) {
         if self.holes().any(kind)
             && let Some(holes) = &mut self.holes
         {
             change(Rc::make_mut(holes));
+            self.sign_holes();
         }
     }
 
-    /// Tells states apart that stand at the same place with different holes.
-    fn signature(&self) -> u32 {
-        self.holes().fold(0, |sum, (from, to)| {
-            sum.wrapping_add(
-                from.wrapping_mul(0x9e37_79b1) ^ to.wrapping_mul(0x85eb_ca6b).rotate_left(13),
-            )
+    fn sign_holes(&mut self) {
+        self.signature = self.holes().fold(0, |sum, hole| sum.wrapping_add(sign(hole)));
+    }
+
+    /// The signature after the numbers from `seq` to `end` were sent.
+    fn signature_after(&self, seq: u32, end: u32) -> u32 {
+        let ahead = distance(self.head, seq);
+        if ahead > 0 && distance(self.head, end) > 0 {
+            let oldest = self.holes.as_ref().and_then(|holes| holes.get(HOLES - 1..));
+            let rest = oldest.into_iter().flatten();
+            let rest = rest.fold(self.signature, |sum, hole| sum.wrapping_sub(sign(*hole)));
+            return rest.wrapping_add(sign((self.head, seq)));
+        }
+        let holes = self.holes().filter(|_| ahead < 0);
+        holes.fold(self.signature, |sum, hole| match left(hole, seq, end) {
+            None => sum,
+            Some(left) => {
+                let sum = sum.wrapping_sub(sign(hole));
+                left.into_iter().flatten().fold(sum, |sum, part| sum.wrapping_add(sign(part)))
+            }
         })
     }
 
-    fn holes(&self) -> impl Iterator<Item = (u32, u32)> {
+    fn holes(&self) -> impl Iterator<Item = Hole> {
         self.holes.iter().flat_map(|holes| holes.iter().copied())
     }
 
@@ -166,7 +180,7 @@ impl State {
     }
 
     /// Whether a segment that was sent not long ago began and ended there.
-    fn repeats(&self, seq: u32, end: u32) -> bool {
+    pub(super) fn repeats(&self, seq: u32, end: u32) -> bool {
         self.ends.windows(2).any(|pair| pair == [end, seq]) && end != seq
     }
 
@@ -182,60 +196,35 @@ impl State {
     pub(super) fn gaps(&self) -> impl Iterator<Item = u32> {
         self.holes().map(|(from, _)| from)
     }
-
-    /// What it costs that `segment` begins at `seq` with `payload` bytes, whatever it says itself.
-    pub(super) fn price(&self, segment: &Segment, seq: u32, payload: u32) -> f32 {
-        let ahead = distance(self.head, seq);
-        let away = ahead.unsigned_abs();
-        let end = seq.wrapping_add(payload + segment.control());
-        let open = self.open();
-        match ahead {
-            0 if payload == 0 => 0.0,
-            0 => GOES_ON[open],
-            1.. if payload == 0 => EMPTY_HOLE + anywhere(away),
-            1.. if away.is_multiple_of(payload) => {
-                HOLE[open] + FALL * (away.div_euclid(payload) as f32).ln()
-            }
-            1.. => ODD_HOLE[open] + anywhere(away),
-            -1 if payload == 0 => KEEP_ALIVE,
-            _ if payload == 0 => EMPTY_BEHIND + anywhere(away),
-            _ => {
-                let done = distance(end, self.acked) >= 0;
-                let place = if self.gaps().any(|gap| gap == seq) {
-                    FILLS[open]
-                } else if self.repeats(seq, end) {
-                    REPEAT
-                } else {
-                    BEHIND[open] + anywhere(away)
-                };
-                place + if done { ACKNOWLEDGED } else { 0.0 }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::beam::State as _;
     use super::*;
 
     #[test]
-    fn holes_lose_what_was_sent() {
-        // Around 2^32, the newest hole first.
-        let number = |n: u32| n.wrapping_sub(50);
-        let holes = |all: &[(u32, u32)]| -> Vec<(u32, u32)> {
-            all.iter().map(|(from, to)| (number(*from), number(*to))).collect()
-        };
-        for (from, to, left) in [
-            (20, 40, vec![(60, 90)]),
-            (60, 70, vec![(70, 90), (20, 40)]),
-            (80, 99, vec![(60, 80), (20, 40)]),
-            (65, 75, vec![(75, 90), (60, 65), (20, 40)]),
-            (30, 75, vec![(75, 90), (20, 30)]),
-            (40, 60, vec![(60, 90), (20, 40)]),
-        ] {
-            let mut all = holes(&[(60, 90), (20, 40)]);
-            fill(&mut all, number(from), number(to));
-            assert_eq!(all, holes(&left), "{from}..{to}");
+    fn the_key_behind_a_step_is_that_of_the_state_behind_it() {
+        // Around 2^32; so many holes that the oldest are forgotten.
+        let mut state = State::at(0_u32.wrapping_sub(9000));
+        let (mut random, mut most) = (1_u32, 0);
+        for _ in 0..4 * HOLES {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (kind, away) = (random >> 28, (random >> 12) & 0x3ff);
+            let step = match kind {
+                0 => Step::Stays,
+                1 => Step::Acked(state.whole().wrapping_add(away & 0x3f)),
+                2..=5 => Step::Sent { seq: state.head.wrapping_sub(away), space: away >> 3 },
+                6 => Step::Sent { seq: state.head, space: away },
+                _ => Step::Sent { seq: state.head.wrapping_add(away), space: (away & 3) * away },
+            };
+            let key = state.key_after(step);
+            state = state.after(step);
+            let signature = state.holes().fold(0, |sum: u32, hole| sum.wrapping_add(sign(hole)));
+            assert_eq!(key, Standing(state.head, signature), "{step:?}");
+            assert_eq!(state.key_after(Step::Stays), key);
+            most = most.max(state.holes().count());
         }
+        assert!(most >= HOLES, "{most}");
     }
 }

@@ -30,6 +30,8 @@ const FIN_AGAIN: f32 = 5.1;
 const DATA_AFTER_FIN: f32 = 6.2;
 /// Nats of data in a segment that opens or resets.
 const DATA_AMISS: f32 = 5.0;
+/// Nats by which sums of many costs may differ if they are added in another order.
+const SUMS_DIFFER: f32 = 1.0;
 /// First bytes of the option area of a segment that opens (MSS) and of any other (two NOPs).
 pub(super) const OPENING_OPTIONS: u32 = 0x0204;
 pub(super) const OTHER_OPTIONS: u32 = 0x0101;
@@ -227,6 +229,91 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
             decide(draft, &rows, &told, &steps, unfinished);
         }
     }
+    draft.find_connections();
+}
+
+/// A row of a flow: which way it goes, and what its cells say against each event.
+struct Packet {
+    row: usize,
+    direction: usize,
+    costs: [f32; Event::ALL.len()],
+}
+
+/// Nats of a path that ends in `state`. A handshake that stays open: real captures have them, a model's are
+/// mistakes.
+fn ending(state: State, unfinished: f32) -> f32 {
+    if matches!(state, State::Opening | State::Answered) { unfinished } else { 0.0 }
+}
+
+/// The events as the cells have them, each with the state before it, where these are legal and no other path
+/// can be cheaper: it would contradict the cells by more than all steps of this one cost.
+fn plain(
+    packets: &[Packet],
+    steps: &[Vec<Step>; 2],
+    data: impl Fn(&Packet) -> f32,
+    unfinished: f32,
+) -> Option<Vec<(Event, usize)>> {
+    let (mut state, mut cost, mut least) = (0, SUMS_DIFFER, f32::MAX);
+    let mut path = Vec::with_capacity(packets.len());
+    for packet in packets {
+        let (mut event, mut others) = (0, f32::MAX);
+        for other in 1..packet.costs.len() {
+            let (best, next) = (packet.costs[event], packet.costs[other]);
+            others = others.min(best.max(next));
+            if next < best {
+                event = other;
+            }
+        }
+        least = least.min(others - packet.costs[event]);
+        let of_event = |step: &&Step| step.from == state && step.event == event;
+        let step = steps[packet.direction].iter().find(of_event)?;
+        cost += step.cost + if step.amiss > 0.0 { step.amiss.min(data(packet)) } else { 0.0 };
+        if cost >= least {
+            return None;
+        }
+        path.push((Event::ALL[event], state));
+        state = step.to;
+    }
+    (cost + ending(STATES[state], unfinished) < least).then_some(path)
+}
+
+/// The events of the cheapest legal path, each with the state before it.
+fn cheapest(
+    packets: &[Packet],
+    steps: &[Vec<Step>; 2],
+    data: impl Fn(&Packet) -> f32,
+    unfinished: f32,
+) -> Vec<(Event, usize)> {
+    let mut best = [f32::MAX; STATES.len()];
+    best[0] = 0.0;
+    let mut back: Vec<[(u8, u8); STATES.len()]> = Vec::with_capacity(packets.len());
+    for packet in packets {
+        let data = data(packet);
+        let mut next = [f32::MAX; STATES.len()];
+        let mut from = [(0, 0); STATES.len()];
+        for step in &steps[packet.direction] {
+            // Data where there should be none, or a length misread.
+            let costs = &packet.costs;
+            let total = best[step.from] + step.cost + costs[step.event] + step.amiss.min(data);
+            if total < next[step.to] {
+                next[step.to] = total;
+                from[step.to] = (step.from as u8, step.event as u8);
+            }
+        }
+        best = next;
+        back.push(from);
+    }
+    for (state, cost) in STATES.iter().zip(&mut best) {
+        *cost += ending(*state, unfinished);
+    }
+    let mut state = (0..STATES.len()).min_by(|a, b| best[*a].total_cmp(&best[*b])).unwrap_or(0);
+    let mut path = vec![(Event::Ack, 0_usize); packets.len()];
+    for (i, from) in back.iter().enumerate().rev() {
+        let (previous, event) = from[state];
+        path[i] = (Event::ALL[usize::from(event)], usize::from(previous));
+        state = usize::from(previous);
+    }
+    path
 }
 
 /// Nats by which later numbers say that each row takes one beside those of its data.
@@ -264,42 +351,18 @@ fn decide(
     steps: &[Vec<Step>; 2],
     unfinished: f32,
 ) {
-    let mut best = [f32::MAX; STATES.len()];
-    best[0] = 0.0;
-    let mut back: Vec<[(u8, u8); STATES.len()]> = Vec::with_capacity(rows.len());
-    let taken = taken(draft, rows, told);
-    for (row, taken) in rows.iter().zip(taken) {
-        let RowFacts { direction, stack, .. } = draft.rows[*row];
-        let (mut costs, data) = (told.events(*row), told.data(*row, stack.version));
-        for (cost, event) in costs.iter_mut().zip(Event::ALL) {
+    let mut packets: Vec<Packet> = rows
+        .iter()
+        .map(|&row| Packet { row, direction: draft.rows[row].direction, costs: told.events(row) })
+        .collect();
+    for (packet, taken) in packets.iter_mut().zip(taken(draft, rows, told)) {
+        for (cost, event) in packet.costs.iter_mut().zip(Event::ALL) {
             *cost += if event.takes_number() { 0.0 } else { taken };
         }
-        let mut next = [f32::MAX; STATES.len()];
-        let mut from = [(0, 0); STATES.len()];
-        for step in &steps[direction] {
-            // Data where there should be none, or a length misread.
-            let total = best[step.from] + step.cost + costs[step.event] + step.amiss.min(data);
-            if total < next[step.to] {
-                next[step.to] = total;
-                from[step.to] = (step.from as u8, step.event as u8);
-            }
-        }
-        best = next;
-        back.push(from);
     }
-    // A handshake that stays open: real captures have them, a model's are mistakes.
-    for (state, cost) in STATES.iter().zip(&mut best) {
-        if matches!(state, State::Opening | State::Answered) && *cost < f32::MAX {
-            *cost += unfinished;
-        }
-    }
-    let mut state = (0..STATES.len()).min_by(|a, b| best[*a].total_cmp(&best[*b])).unwrap_or(0);
-    let mut path = vec![(Event::Ack, 0_usize); rows.len()];
-    for (i, from) in back.iter().enumerate().rev() {
-        let (previous, event) = from[state];
-        path[i] = (Event::ALL[usize::from(event)], usize::from(previous));
-        state = usize::from(previous);
-    }
+    let data = |packet: &Packet| told.data(packet.row, draft.rows[packet.row].stack.version);
+    let path = plain(&packets, steps, data, unfinished);
+    let path = path.unwrap_or_else(|| cheapest(&packets, steps, data, unfinished));
     let mut connection = 0;
     for (row, (event, previous)) in rows.iter().zip(path) {
         if event == Event::Syn

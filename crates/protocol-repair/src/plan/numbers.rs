@@ -9,27 +9,22 @@ use super::bases::starts;
 use super::candidates::Fixed;
 use super::segment::{Segment, distance, segments};
 use super::stream::{Placed, REACH, lay_out};
-use crate::draft::{Draft, Transport};
+use crate::draft::{Connection, Draft};
 use crate::evidence::Noise;
 use nprint_codec::tcp;
 
 /// Decides the numbers of every connection.
 pub(crate) fn apply(draft: &mut Draft<'_>) {
-    for flow in 0..draft.flows.len() {
-        if draft.flows[flow].transport != Transport::Tcp {
-            continue;
-        }
-        for connection in draft.connections(flow) {
-            let decided = |row: usize, _| (draft.rows[row].payload_bytes, None);
-            let segments = segments(draft, &connection, decided);
-            let verdict = explain(&segments);
-            draft.explained.0 += verdict.explained;
-            draft.explained.1 += connection.len();
-            if verdict.keep && draft.noise.is_clean() {
-                keep(draft, &segments);
-            } else {
-                renumber(draft, &segments, flow, &verdict);
-            }
+    for Connection { flow, rows } in draft.connections().iter() {
+        let decided = |row: usize, _| (draft.rows[row].payload_bytes, None);
+        let segments = segments(draft, rows, decided);
+        let verdict = explain(&segments);
+        draft.explained.0 += verdict.explained;
+        draft.explained.1 += rows.len();
+        if verdict.keep && draft.noise.is_clean() {
+            keep(draft, &segments);
+        } else {
+            renumber(draft, &segments, *flow, &verdict);
         }
     }
 }

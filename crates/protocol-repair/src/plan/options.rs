@@ -1,16 +1,14 @@
 //! Option areas by their grammar: kept where they parse, else the cheapest layout that does.
 
 use crate::draft::{Draft, Transport};
-use crate::evidence::{Evidence, Noise, any};
-use nprint_codec::{IpVersion, Row, ipv4, tcp};
+use crate::evidence::{Evidence, Noise};
+use nprint_codec::{Row, tcp};
 use std::ops::Range;
 use std::sync::LazyLock;
 
 /// First column of the TCP option area in the reference layout, and the words that it fills.
 const TCP_OPTIONS_COLUMN: usize = 640;
 const TCP_OPTIONS_WORDS: Range<usize> = TCP_OPTIONS_COLUMN >> 6..(TCP_OPTIONS_COLUMN + 320) >> 6;
-/// First column of the IPv4 option area in the reference layout.
-const IPV4_OPTIONS_COLUMN: usize = 96;
 
 /// The bytes of a row's TCP option area up to its first vacant bit.
 #[derive(Debug, Clone, Copy)]
@@ -278,7 +276,7 @@ fn cheapest<'a>(
 
 /// Nats of an option area of none, one, two, … ten words: cells in it that are vacant, and present ones
 /// behind it. A word that a run of wrong cells covers says nothing.
-fn presence_costs(noise: Noise, area: &[(u32, u32); 11]) -> [f32; 11] {
+pub(super) fn presence_costs(noise: Noise, area: &[(u32, u32); 11]) -> [f32; 11] {
     let silent = noise.burst_cost + 32.0 * std::f32::consts::LN_2;
     let nats = |weight: u32| (noise.bit_cost * weight as f32 / 255.0).min(silent);
     let mut costs = [0.0; 11];
@@ -293,44 +291,6 @@ fn presence_costs(noise: Noise, area: &[(u32, u32); 11]) -> [f32; 11] {
         costs[word] += present;
     }
     costs
-}
-
-/// Decides the IPv4 option area and the header length.
-pub(crate) fn ipv4_options(draft: &mut Draft<'_>) {
-    let noise = draft.noise;
-    for row in 0..draft.rows.len() {
-        if draft.rows[row].stack.version != IpVersion::V4 {
-            continue;
-        }
-        let evidence = draft.evidence;
-        let header_length = evidence.reader(noise, row, ipv4::HEADER_LENGTH);
-        let columns = IPV4_OPTIONS_COLUMN..IPV4_OPTIONS_COLUMN + 320;
-        let none = header_length.reading.is_full() && header_length.reading.value == 5;
-        if none && !any(evidence.cells().row(row).present_words(), columns) {
-            continue;
-        }
-        let area = evidence.presence_up_to(row, IPV4_OPTIONS_COLUMN);
-        if none && area[10].0 == 0 {
-            continue;
-        }
-        let mut best = (f32::MAX, 0);
-        for (words, area) in presence_costs(noise, &area).into_iter().enumerate() {
-            let prior = if words == 0 { 0.0 } else { 8.0 };
-            let cost = prior + area + header_length.cost(5 + words as u32);
-            if cost < best.0 {
-                best = (cost, words);
-            }
-        }
-        let mut bytes: Vec<u8> = (0..4 * best.1)
-            .map(|i| evidence.read_columns(row, IPV4_OPTIONS_COLUMN + 8 * i, 8).value as u8)
-            .collect();
-        if parse(&bytes).is_none() {
-            bytes.fill(1);
-        }
-        let mut cells = draft.cells.row_mut(row);
-        cells.set_bytes(ipv4::OPTIONS, &bytes);
-        cells.set(ipv4::HEADER_LENGTH, 5 + best.1 as u32);
-    }
 }
 
 /// The data of the first option of a kind in an area that parses.

@@ -7,7 +7,7 @@ use crate::draft::Draft;
 use nprint_codec::tcp;
 
 /// The largest window without scaling: what a connection begins with. Units: bytes.
-const LEAST: u32 = 1 << 16;
+pub(super) const LEAST: u32 = 1 << 16;
 /// Windows that are voted on together: wrong bits are outvoted, and windows grow while a trace goes on.
 const TOGETHER: usize = 32;
 

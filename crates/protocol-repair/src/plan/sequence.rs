@@ -63,37 +63,47 @@ pub(super) fn course(
         // Any value but what a row shows has a wrong bit.
         let least = if is_full && by_count { prices[1] } else { 0.0 };
         let sure = beam.best().is_some_and(|last| is_usual(*last));
-        beam.step_within(if sure { SURE } else { f32::MAX }, |last, offers| {
-            if is_full {
-                let price = (habit.nats)(shown.wrapping_sub(*last));
-                offers.add(price, shown, || shown, shown);
-            }
-            if is_usual(*last) {
-                // Nothing else is likelier.
-                return;
-            }
-            let mut offer = |value: u16, price: f32| {
-                if !offers.within(price + least) {
-                    return false;
+        let margin = if sure { SURE } else { f32::MAX };
+        beam.step_within(
+            margin,
+            |_| None,
+            |last, offers| {
+                if is_full {
+                    let price = (habit.nats)(shown.wrapping_sub(*last));
+                    offers.add(price, shown, shown);
                 }
-                if value != shown || !is_full {
-                    let told = told(*row, *reading, value);
-                    offers.add(price + told, value, || value, value);
+                if is_usual(*last) {
+                    // Nothing else is likelier.
+                    return;
                 }
-                true
-            };
-            let mut steps = habit.steps.iter();
-            steps.all(|step| offer(last.wrapping_add(*step), (habit.nats)(*step)));
-            habit.frequent.iter().all(|(value, price)| offer(*value, *price));
-        });
+                let mut offer = |value: u16, price: f32| {
+                    if !offers.within(price + least) {
+                        return false;
+                    }
+                    if value != shown || !is_full {
+                        let told = told(*row, *reading, value);
+                        offers.add(price + told, value, value);
+                    }
+                    true
+                };
+                let mut steps = habit.steps.iter();
+                steps.all(|step| offer(last.wrapping_add(*step), (habit.nats)(*step)));
+                habit.frequent.iter().all(|(value, price)| offer(*value, *price));
+            },
+        );
     }
     beam.finish()
 }
 
 impl beam::State for u16 {
-    type Key = Self;
+    type Key = u32;
+    type Step = Self;
 
-    fn key(&self) -> Self {
-        *self
+    fn key_after(&self, step: Self) -> u32 {
+        u32::from(step)
+    }
+
+    fn after(&self, step: Self) -> Self {
+        step
     }
 }

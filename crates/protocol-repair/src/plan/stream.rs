@@ -1,13 +1,16 @@
 //! Where the segments of one side lie in its stream: a search over what the numbers, the lengths and
 //! the other side's acknowledgements say together.
 
-use super::beam::{Beam, Breadth, Mark, Offers, State as _};
+use super::astray::is_astray;
+use super::beam::{Beam, Breadth, Mark, Offers};
 use super::candidates::{Candidates, Lengths};
-use super::course::{ELSEWHERE, State};
-use super::reach::reach;
-use super::segment::{Numbers, SILENT, Segment, distance, filled};
+use super::course::{State, Step};
+use super::place::{ELSEWHERE, Place};
+use super::reach::{LEAST, reach};
+use super::segment::{Numbers, Segment, distance, filled};
 use crate::draft::Draft;
 use crate::evidence::Noise;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 /// Furthest that real data lies from what is known of its stream. Units: bytes.
@@ -33,15 +36,6 @@ const NARROW: Breadth = Breadth { width: 12, margin: 30.0 };
 const WIDE: Breadth = Breadth { width: 64, margin: 60.0 };
 /// Segments of the side after which the search is judged: it goes back by up to twice as many.
 const BLOCK: usize = 400;
-/// Segments whose numbers are judged together, and standard deviations above what noise makes from which
-/// on a stream is astray.
-const TOGETHER: [usize; 2] = [16, 64];
-const ASTRAY: f32 = 4.0;
-/// Bits of a number that a run covers: half of them.
-const RUN: u32 = 0xffff;
-/// Wrong bits of these numbers that are noise however little there is of it.
-const FEWEST_ASTRAY: f32 = 3.0;
-
 /// What is decided about one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {
@@ -70,7 +64,8 @@ pub(crate) fn lay_out(
         side,
         numbers: Numbers::new(draft, noise),
         lengths,
-        reach: reach(draft, segments, side),
+        draft,
+        reach: OnceCell::new(),
         opened: segments.iter().find(|s| s.side == side).is_some_and(|s| s.syn),
     };
     search.run(starts)
@@ -82,8 +77,9 @@ struct Search<'a, L> {
     side: usize,
     numbers: Numbers<'a>,
     lengths: &'a L,
-    /// How far ahead of what was acknowledged data may lie.
-    reach: u32,
+    draft: &'a Draft<'a>,
+    /// How far ahead of what was acknowledged data may lie, once that is asked for.
+    reach: OnceCell<u32>,
     /// Whether the side's first segment opens its stream.
     opened: bool,
 }
@@ -146,7 +142,9 @@ impl<L: Lengths> Search<'_, L> {
                 candidates.turn_to(index);
                 // Two numbers of 32 bits do not agree by chance: nothing else is worth following far.
                 candidates.sure = beam.best().is_some_and(|best| candidates.confirmed(best.head));
-                beam.step_within(if candidates.sure { SURE } else { f32::MAX }, |state, offers| {
+                let margin = if candidates.sure { SURE } else { f32::MAX };
+                let goes_on = |state: &State| self.goes_on(segment, &candidates, state);
+                beam.step_within(margin, goes_on, |state, offers| {
                     self.place(segment, &candidates, state, offers);
                 });
             }
@@ -187,8 +185,7 @@ impl<L: Lengths> Search<'_, L> {
         }
         let (cost, acked) = best;
         if offers.within(cost) {
-            let after = state.clone().acknowledged(acked);
-            offers.add(cost, after.key(), || after, None);
+            offers.add(cost, Step::Acked(acked), None);
         }
     }
 
@@ -213,12 +210,9 @@ impl<L: Lengths> Search<'_, L> {
     ) {
         let seq = if segment.syn { state.first } else { state.head };
         for &(payload, price) in lengths {
-            let after = state.clone();
-            let space = payload + segment.control();
-            let after = if segment.rst { after } else { after.after(seq, space) };
-            let placed = Placed { seq, payload, head: after.head };
+            let (head, step) = state.with(segment, seq, payload);
             let cost = price + self.numbers.cost(self.numbers.seq(segment), seq);
-            offers.add(cost, after.key(), || after, Some(placed));
+            offers.add(cost, step, Some(Placed { seq, payload, head }));
         }
     }
 
@@ -251,6 +245,37 @@ impl<L: Lengths> Search<'_, L> {
         }
     }
 
+    /// What it costs, and what is foreseen behind it, that a segment of the likeliest length goes on where the
+    /// stream stands.
+    fn goes_on(
+        &self,
+        segment: &Segment,
+        candidates: &Candidates<'_, L>,
+        state: &State,
+    ) -> Option<(f32, f32)> {
+        let (payload, price) = *candidates.likely().first()?;
+        let seq = state.head;
+        if self.is_before(state, seq) || segment.rst {
+            return None;
+        }
+        let told = self.numbers.cost(self.numbers.seq(segment), seq);
+        let space = payload + segment.control();
+        let price = told + price + Place::new(state, seq).price(payload, space);
+        Some((price, candidates.foreseen(seq.wrapping_add(space))))
+    }
+
+    /// Whether a number lies before the opening of the connection: nothing was sent there.
+    fn is_before(&self, state: &State, seq: u32) -> bool {
+        self.opened && distance(state.first, seq) <= 0
+    }
+
+    /// Whether data that far ahead of what was acknowledged is more than the receiver lets be sent.
+    fn is_beyond(&self, ahead: i32) -> bool {
+        // Few conversations come as far as to ask.
+        let reach = || reach(self.draft, self.segments, self.side);
+        ahead > LEAST as i32 && ahead > *self.reach.get_or_init(reach) as i32
+    }
+
     /// Offers the lengths that a segment may have if it begins at `seq`; `stays` is what is foreseen where the
     /// stream stands.
     fn place_at(
@@ -261,48 +286,41 @@ impl<L: Lengths> Search<'_, L> {
         (state, stays): (&State, f32),
         offers: &mut Choices<'_>,
     ) {
-        if self.opened && distance(state.first, seq) <= 0 {
-            // Nothing was sent before the connection was opened.
+        if self.is_before(state, seq) {
             return;
         }
         let told = self.numbers.cost(self.numbers.seq(segment), seq);
         // Most places cost too much whatever the length is: also those behind which the stream stands as
         // before.
-        let place = if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
-        let least = told + place;
-        let furthest = seq.wrapping_add(segment.most() + segment.control());
-        let foreseen = if distance(state.head, furthest) <= 0 { stays } else { 0.0 };
-        if !offers.within(least + foreseen) {
+        let elsewhere = if seq == state.head { 0.0 } else { ELSEWHERE[state.open()] };
+        if !offers.within(told + elsewhere) {
             return;
         }
-        let ahead = distance(state.head, seq) > 0;
+        let place = Place::new(state, seq);
+        let least = place.least(segment.most());
+        let furthest = seq.wrapping_add(segment.most() + segment.control());
+        let foreseen = if distance(state.head, furthest) <= 0 { stays } else { 0.0 };
+        if !offers.within(told + least + foreseen) {
+            return;
+        }
         let offer = |offers: &mut Choices<'_>, &(payload, price): &(u32, f32)| {
             let end = seq.wrapping_add(payload);
-            let beyond = ahead && distance(state.acked, end) > self.reach as i32;
-            if beyond || !offers.within(least + price) {
+            if !offers.within(told + price + least) {
                 return;
             }
-            let price = told + price + state.price(segment, seq, payload);
+            if place.ahead() > 0 && self.is_beyond(distance(state.acked, end)) {
+                return;
+            }
+            let price = told + price + place.price(payload, payload + segment.control());
             if !offers.within(price) {
                 return;
             }
-            let space = payload + segment.control();
-            let end = seq.wrapping_add(space);
-            let (head, foreseen) = if !segment.rst && distance(state.head, end) > 0 {
-                (end, candidates.foreseen(end))
-            } else {
-                (state.head, stays)
-            };
-            if !offers.within(price + foreseen) {
-                return;
-            }
-            let after = state.clone();
-            let after = if segment.rst { after } else { after.after(seq, space) };
-            let placed = Placed { seq, payload, head };
-            offers.add_foreseen(price, foreseen, after.key(), || after, Some(placed));
+            let (head, step) = state.with(segment, seq, payload);
+            let foreseen = if head == state.head { stays } else { candidates.foreseen(head) };
+            offers.add_foreseen(price, foreseen, step, Some(Placed { seq, payload, head }));
         };
         candidates.likely().iter().for_each(|length| offer(offers, length));
-        if offers.within(told + candidates.unlikely() + place + foreseen) {
+        if offers.within(told + candidates.unlikely() + least + foreseen) {
             candidates.told(seq, |length| offer(offers, length));
         }
     }
@@ -316,18 +334,6 @@ impl<L: Lengths> Search<'_, L> {
             self.numbers.cost(self.numbers.seq(segment), placed.seq)
         };
         let costs: Vec<f32> = own.zip(beam.since(mark).into_iter().flatten()).map(cost).collect();
-        let ruined = (-noise.burst_cost).exp();
-        let bits = 32.0 * noise.lone_rate();
-        let run = noise.burst(RUN, 32).min(SILENT);
-        let expected = bits * noise.lone_cost + ruined * run;
-        let spread = bits * noise.lone_cost.powi(2) + ruined * run.powi(2);
-        let most = |rows: usize| {
-            let rows = rows as f32;
-            let most = rows * expected + ASTRAY * (rows * spread).sqrt();
-            most.max(FEWEST_ASTRAY * noise.lone_cost)
-        };
-        TOGETHER.iter().any(|rows| {
-            costs.chunks(*rows).any(|costs| costs.iter().sum::<f32>() > most(costs.len()))
-        })
+        is_astray(&costs, noise)
     }
 }

@@ -40,12 +40,8 @@ pub(crate) fn apply(draft: &mut Draft<'_>) {
     if trusted {
         return;
     }
-    for flow in 0..draft.flows.len() {
-        if draft.flows[flow].transport == Transport::Tcp {
-            for connection in draft.connections(flow) {
-                open(draft, &connection);
-            }
-        }
+    for connection in draft.connections().iter() {
+        open(draft, &connection.rows);
     }
 }
 

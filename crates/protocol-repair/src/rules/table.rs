@@ -105,7 +105,7 @@ pub(super) const RULES: &[Rule] = &[
         stage: Stage::Plan,
         reads: &[Stack],
         writes: &[F(ipv4::OPTIONS), F(ipv4::HEADER_LENGTH)],
-        apply: plan::options::ipv4_options,
+        apply: plan::ip_options::apply,
     },
     Rule {
         name: "lengths",

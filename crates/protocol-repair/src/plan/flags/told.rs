@@ -1,7 +1,7 @@
 //! What the cells of a segment say of the event that it is.
 
 use super::{Event, OPENING_OPTIONS, OTHER_OPTIONS};
-use crate::evidence::{Evidence, FieldCells, Noise};
+use crate::evidence::{Evidence, FieldCells, Noise, Reading};
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
 /// Nats of one length among those that data has.
@@ -17,6 +17,9 @@ pub(super) struct Told<'a> {
     evidence: &'a Evidence<'a>,
     noise: Noise,
     flags_column: usize,
+    by_count: bool,
+    /// Nats of so many wrong flags, where only their number counts.
+    prices: [f32; 33],
     options_column: usize,
     data_offset: FieldCells<'a>,
     header_length: FieldCells<'a>,
@@ -33,6 +36,8 @@ impl<'a> Told<'a> {
             evidence,
             noise,
             flags_column: column(tcp::RESERVED),
+            by_count: evidence.costs_by_count(noise),
+            prices: noise.prices(FLAG_BITS as u16),
             options_column: column(tcp::OPTIONS),
             data_offset: evidence.field(tcp::DATA_OFFSET),
             header_length: evidence.field(ipv4::HEADER_LENGTH),
@@ -56,11 +61,17 @@ impl<'a> Told<'a> {
         let mut costs = [0.0; Event::ALL.len()];
         for (cost, event) in costs.iter_mut().zip(Event::ALL) {
             let options = if event.opens() { opening } else { other };
-            let told =
-                self.evidence.cost_of(self.noise, row, self.flags_column, flags, event.flags());
-            *cost = told + options;
+            *cost = self.flags(row, flags, event.flags()) + options;
         }
         costs
+    }
+
+    /// Nats of flags, as they read, against those of an event.
+    fn flags(&self, row: usize, told: Reading, event: u32) -> f32 {
+        if self.by_count {
+            return self.prices[told.wrong(event) as usize];
+        }
+        self.evidence.cost_of(self.noise, row, self.flags_column, told, event)
     }
 
     /// Nats by which the length fields of a row speak for data: what it costs that they leave no room for
