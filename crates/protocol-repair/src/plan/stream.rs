@@ -36,6 +36,7 @@ const NARROW: Breadth = Breadth { width: 12, margin: 30.0 };
 const WIDE: Breadth = Breadth { width: 64, margin: 60.0 };
 /// Segments of the side after which the search is judged: it goes back by up to twice as many.
 const BLOCK: usize = 400;
+
 /// What is decided about one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {

@@ -1,6 +1,7 @@
 //! What the cells of a segment say of the event that it is.
 
-use super::{Event, OPENING_OPTIONS, OTHER_OPTIONS};
+use super::states::Event;
+use super::{OPENING_OPTIONS, OTHER_OPTIONS};
 use crate::evidence::{Evidence, FieldCells, Noise, Reading};
 use nprint_codec::{IpVersion, ipv4, ipv6, tcp};
 
