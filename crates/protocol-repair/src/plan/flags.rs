@@ -8,7 +8,7 @@
 //! A trace may begin in the middle of a connection; no handshake is forced into it. One that
 //! begins with a SYN has all three steps, as far as the trace goes.
 
-use crate::draft::{Draft, RowFacts, Transport};
+use crate::draft::{Draft, Transport};
 use states::{Event, FLAGS, STATES, State, Step, legal_steps};
 use told::Told;
 
@@ -125,28 +125,31 @@ fn cheapest(
 
 /// Nats by which later numbers say that each row takes one beside those of its data.
 fn taken(draft: &Draft<'_>, rows: &[usize], told: &Told<'_>) -> Vec<f32> {
-    let mut out = vec![0.0; rows.len()];
+    let spans: Vec<_> =
+        rows.iter().map(|row| told.span(*row, draft.rows[*row].stack.version)).collect();
+    let mut ends = [None; 2];
+    let mut is_keep_alive = |direction: usize, (seq, data): (u32, u32)| {
+        // It lies one before what was sent.
+        let end = ends[direction].replace(seq.wrapping_add(data));
+        end == Some(seq.wrapping_add(1))
+    };
+    let mut out: Vec<f32> = Vec::with_capacity(rows.len());
+    let keep_alive: Vec<bool> = rows
+        .iter()
+        .zip(&spans)
+        .map(|(row, span)| span.is_some_and(|span| is_keep_alive(draft.rows[*row].direction, span)))
+        .collect();
     let mut later: [Option<usize>; 2] = [None; 2];
-    for (place, row) in rows.iter().enumerate().rev() {
-        let RowFacts { direction, stack, .. } = draft.rows[*row];
-        if let Some(span) = told.span(*row, stack.version) {
-            // What is acknowledged after the side's next segment may be that segment.
-            let (next, answer) = (later[direction], later[1 - direction]);
-            let answer = answer.filter(|answer| next.is_none_or(|next| next > *answer));
-            out[place] = told.taken(span, next, answer);
-        }
+    for ((row, span), keep_alive) in rows.iter().zip(&spans).zip(&keep_alive).rev() {
+        let direction = draft.rows[*row].direction;
+        let (next, answer) = (later[direction], later[1 - direction]);
+        // What is acknowledged after the side's next segment may be that segment.
+        let answer = answer.filter(|answer| next.is_none_or(|next| next > *answer));
+        let span = span.filter(|_| !keep_alive);
+        out.push(span.map_or(0.0, |span| told.taken(span, next, answer)));
         later[direction] = Some(*row);
     }
-    let mut ends = [None; 2];
-    for (row, taken) in rows.iter().zip(&mut out) {
-        let RowFacts { direction, stack, .. } = draft.rows[*row];
-        let Some((seq, data)) = told.span(*row, stack.version) else { continue };
-        if ends[direction] == Some(seq.wrapping_add(1)) {
-            // A keep-alive lies one before what was sent.
-            *taken = 0.0;
-        }
-        ends[direction] = Some(seq.wrapping_add(data));
-    }
+    out.reverse();
     out
 }
 
