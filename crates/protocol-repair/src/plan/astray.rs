@@ -5,7 +5,7 @@ use crate::evidence::Noise;
 
 /// Segments whose numbers are judged together, and standard deviations above what noise makes from which
 /// on a stream is astray.
-const TOGETHER: [usize; 2] = [16, 64];
+const TOGETHER: usize = 16;
 const ASTRAY: f32 = 4.0;
 /// Bits of a number that a run covers: half of them.
 const RUN: u32 = 0xffff;
@@ -25,9 +25,7 @@ pub(super) fn is_astray(costs: &[f32], noise: Noise) -> bool {
         let most = rows * expected + ASTRAY * (rows * spread).sqrt();
         most.max(FEWEST_ASTRAY * noise.lone_cost)
     };
-    TOGETHER
-        .iter()
-        .any(|rows| costs.chunks(*rows).any(|costs| costs.iter().sum::<f32>() > most(costs.len())))
+    costs.chunks(TOGETHER).any(|costs| costs.iter().sum::<f32>() > most(costs.len()))
 }
 
 #[cfg(test)]
