@@ -3,7 +3,7 @@
 //! Where such a number stands, the rows around a damaged one say. Its likeliest course is a search over
 //! what each row shows and what it would be by a usual step.
 
-use super::beam::{self, Beam, Breadth};
+use super::beam::{self, Beam, Breadth, Offers};
 use crate::draft::Draft;
 use crate::evidence::Reading;
 use nprint_codec::Field;
@@ -12,6 +12,8 @@ use nprint_codec::Field;
 const NAMED: usize = 4;
 /// States that are this much dearer than the cheapest are given up. Units: nats.
 const MARGIN: f32 = 16.0;
+/// Share of damaged rows below which what a row shows is kept.
+const FEW_DAMAGED: f64 = 1e-3;
 /// Courses this much dearer than one that a row confirms are given up. Units: nats.
 const SURE: f32 = 8.0;
 
@@ -55,6 +57,8 @@ pub(super) fn course(
         }
         cells.cost(draft.noise, row, reading, u32::from(value))
     };
+    // Where hardly any row has a wrong bit, what they show is right.
+    let kept = f64::from(field.bits) * draft.noise.rate < FEW_DAMAGED;
     let mut beam = Beam::new(Breadth { width: habit.width, margin: MARGIN }, starts);
     for (row, reading) in rows.iter().zip(readings) {
         let (shown, is_full) = (reading.value as u16, reading.is_full());
@@ -64,33 +68,30 @@ pub(super) fn course(
         let least = if is_full && by_count { prices[1] } else { 0.0 };
         let sure = beam.best().is_some_and(|last| is_usual(*last));
         let margin = if sure { SURE } else { f32::MAX };
-        beam.step_within(
-            margin,
-            |_| None,
-            |last, offers| {
-                if is_full {
-                    let price = (habit.nats)(shown.wrapping_sub(*last));
-                    offers.add(price, shown, shown);
+        let mut choices = |last: &u16, offers: &mut Offers<'_, u16, u16>| {
+            if is_full {
+                let price = (habit.nats)(shown.wrapping_sub(*last));
+                offers.add(price, shown, shown);
+            }
+            if is_full && (is_usual(*last) || kept) {
+                // Nothing else is likelier.
+                return;
+            }
+            let mut offer = |value: u16, price: f32| {
+                if !offers.within(price + least) {
+                    return false;
                 }
-                if is_usual(*last) {
-                    // Nothing else is likelier.
-                    return;
+                if value != shown || !is_full {
+                    let told = told(*row, *reading, value);
+                    offers.add(price + told, value, value);
                 }
-                let mut offer = |value: u16, price: f32| {
-                    if !offers.within(price + least) {
-                        return false;
-                    }
-                    if value != shown || !is_full {
-                        let told = told(*row, *reading, value);
-                        offers.add(price + told, value, value);
-                    }
-                    true
-                };
-                let mut steps = habit.steps.iter();
-                steps.all(|step| offer(last.wrapping_add(*step), (habit.nats)(*step)));
-                habit.frequent.iter().all(|(value, price)| offer(*value, *price));
-            },
-        );
+                true
+            };
+            let mut steps = habit.steps.iter();
+            steps.all(|step| offer(last.wrapping_add(*step), (habit.nats)(*step)));
+            habit.frequent.iter().all(|(value, price)| offer(*value, *price));
+        };
+        beam.step_within(margin, |_| None, &mut choices);
     }
     beam.finish()
 }
