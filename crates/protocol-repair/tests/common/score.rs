@@ -21,7 +21,7 @@ pub const PORTS: &[Field] =
     &[tcp::SOURCE_PORT, tcp::DESTINATION_PORT, udp::SOURCE_PORT, udp::DESTINATION_PORT];
 
 /// Groups that are judged together, by name.
-pub const GROUPS: [(&str, Group); 13] = [
+pub const GROUPS: [(&str, Group); 14] = [
     (
         "header stack",
         Group::Fields(&[ipv4::VERSION, ipv6::VERSION, ipv4::PROTOCOL, ipv6::NEXT_HEADER]),
@@ -30,6 +30,7 @@ pub const GROUPS: [(&str, Group); 13] = [
     ("flow, direction", Group::Flow),
     ("ttl", Group::Fields(&[ipv4::TTL, ipv6::HOP_LIMIT])),
     ("tos, label", Group::Fields(&[ipv4::TOS, ipv6::TRAFFIC_CLASS, ipv6::FLOW_LABEL])),
+    ("ip id", Group::Fields(&[ipv4::ID])),
     ("don't fragment", Group::Fields(&[ipv4::DONT_FRAGMENT, ipv4::MORE_FRAGMENTS])),
     ("tcp flags", Group::Fields(&[tcp::ACK, tcp::SYN, tcp::FIN, tcp::RST, tcp::PSH])),
     ("tcp options", Group::Fields(&[tcp::DATA_OFFSET])),
