@@ -10,6 +10,7 @@ use crate::draft::{Connection, Draft};
 use crate::infer::settle::counts;
 use crate::plan::bases::starts;
 use crate::plan::candidates::{Lengths, insert};
+use crate::plan::flags::DATA_AFTER_FIN;
 use crate::plan::push;
 use crate::plan::segment::{Length, Segment, segments};
 use crate::plan::stream::lay_out;
@@ -146,7 +147,8 @@ impl Lengths for Open<'_> {
             self.frequent[at].nats[usize::from(payload == segment.payload)]
         });
         let short = if (1..self.fewest).contains(&payload) { SHORT } else { 0.0 };
-        self.told(segment, payload) + nats + short + self.pushed.cost(segment, payload)
+        let late = if segment.ended && payload > 0 { DATA_AFTER_FIN } else { 0.0 };
+        self.told(segment, payload) + nats + short + late + self.pushed.cost(segment, payload)
     }
 
     fn likely(&self, segment: &Segment, likely: &mut Vec<(u32, f32)>) -> f32 {

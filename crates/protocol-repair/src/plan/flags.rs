@@ -12,6 +12,8 @@ use crate::draft::{Draft, Transport};
 use states::{Event, FLAGS, STATES, State, Step, legal_steps};
 use told::Told;
 
+pub(crate) use states::DATA_AFTER_FIN;
+
 mod states;
 mod told;
 

@@ -38,6 +38,8 @@ pub(crate) struct Segment {
     /// A step of the handshake, or a reset without acknowledgement: its numbers follow from the
     /// others' whatever its own say.
     pub(crate) exact: bool,
+    /// Whether its side has sent FIN before.
+    pub(crate) ended: bool,
     /// Its own numbers.
     pub(crate) seq: Reading,
     pub(crate) ack_number: Reading,
@@ -95,6 +97,7 @@ pub(crate) fn segments(
         [tcp::SYN, tcp::FIN, tcp::RST, tcp::ACK, tcp::SEQ, tcp::ACK_NUMBER].map(column);
     // Of a handshake, numbers are exact; it ends with the first segment without SYN.
     let (mut answered, mut shaken) = (false, false);
+    let mut ended = [false; 2];
     let mut out = Vec::with_capacity(rows.len());
     for &row in rows {
         let words = draft.cells.row(row).value_words();
@@ -113,9 +116,11 @@ pub(crate) fn segments(
             payload,
             length,
             exact: syn || (rst && !ack) || (!shaken && answered && side == 0),
+            ended: ended[side] && !syn,
             seq: draft.evidence.read_columns(row, seq, 32),
             ack_number: draft.evidence.read_columns(row, ack_number, 32),
         });
+        ended[side] = fin || (ended[side] && !syn);
         answered |= syn && side == 1;
         shaken |= !syn && ack && !rst;
     }

@@ -12,7 +12,7 @@ const LINGERS: f32 = 4.3;
 const GOES_ON: f32 = 0.5;
 /// Nats of a FIN after the side's own: 3 of 500 segments that follow one; and of data there: none.
 const FIN_AGAIN: f32 = 5.1;
-const DATA_AFTER_FIN: f32 = 6.2;
+pub(crate) const DATA_AFTER_FIN: f32 = 6.2;
 /// Nats of data in a segment that opens or resets.
 const DATA_AMISS: f32 = 5.0;
 /// The flags that tell events apart, in the order of [`Event::bits`].
