@@ -47,8 +47,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let trace = read_capture(&path)?;
         let mut connections: BTreeMap<Vec<u8>, [Side; 2]> = BTreeMap::new();
         let mut opening: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
+        let mut courses: BTreeMap<Vec<u8>, Course> = BTreeMap::new();
         for packet in trace.iter() {
             let Some(d) = dissect(trace.link_type(), packet.bytes) else { continue };
+            courses.entry(direction(&d)).or_default().goes_on(&d, &mut counts);
             if d.kind == TransportKind::Tcp && d.transport.len() >= 20 {
                 segment(&d, &mut connections, &mut opening, &mut counts);
             }
@@ -66,6 +68,57 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{table:12} {event:28} {n:8} {:9.4} % {:6.2} nats", 100.0 * share, -share.ln());
     }
     Ok(())
+}
+
+/// Numbers of one direction of a flow that go on from packet to packet.
+#[derive(Default)]
+struct Course {
+    id: Option<u16>,
+    window: Option<u16>,
+}
+
+impl Course {
+    fn goes_on(&mut self, d: &Dissection<'_>, counts: &mut Counts) {
+        let be16 = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+        // Later fragments have the identification of the first; hosts that send 0 do not count.
+        if d.version == IpVersion::V4 && be16(d.ip, 6) << 3 == 0 {
+            let id = be16(d.ip, 4);
+            if let Some(last) = self.id.replace(id).filter(|last| *last != 0 || id != 0) {
+                counts.add("ip id", &step(id.wrapping_sub(last) as i16));
+            }
+        }
+        if d.kind != TransportKind::Tcp || d.transport.len() < 20 {
+            return;
+        }
+        let flags = d.transport[13];
+        if d.payload_length == 0 {
+            counts.add("without data", if flags & 8 == 0 { "not pushed" } else { "pushed" });
+        }
+        // A window is not scaled yet with SYN, and none with RST.
+        if flags & 6 == 0 {
+            let window = be16(d.transport, 14);
+            if let Some(last) = self.window.replace(window) {
+                counts.add("window step", &step(window.wrapping_sub(last) as i16));
+            }
+        }
+    }
+}
+
+/// What a direction of a flow is told by.
+fn direction(d: &Dissection<'_>) -> Vec<u8> {
+    let addresses = if d.version == IpVersion::V4 { 12..20 } else { 8..40 };
+    let ported = matches!(d.kind, TransportKind::Tcp | TransportKind::Udp);
+    let ports = d.transport.get(..4).filter(|_| ported).unwrap_or_default();
+    [d.ip.get(addresses).unwrap_or_default(), ports, &[d.protocol]].concat()
+}
+
+/// A small step, or how many bits a larger one has.
+fn step(step: i16) -> String {
+    if (-1..=5).contains(&step) {
+        return step.to_string();
+    }
+    let way = if step > 0 { "up" } else { "down" };
+    format!("{way}, {:02} bits", 16 - step.unsigned_abs().leading_zeros())
 }
 
 /// How far `to` lies ahead of `from`.

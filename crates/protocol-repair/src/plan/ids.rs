@@ -97,7 +97,7 @@ fn decide(draft: &mut Draft<'_>, rows: &[usize]) {
 /// How a counter goes on.
 const COUNTING: Habit<'_> = Habit { steps: &[1, 2, 3, 4, 5], nats, width: 8, frequent: &[] };
 
-/// Nats of a step of a counter, as 371,105 packets of real captures go: 93.3 % of them by one, and the
+/// Nats of a step of a counter, as 371,978 of real captures go (`examples/stream_statistics.rs`): 93.3 % by one, the
 /// others by what other conversations of the host have sent.
 fn nats(step: u16) -> f32 {
     match step {
@@ -114,10 +114,8 @@ fn nats(step: u16) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sequence::tests::with_rows;
     use super::*;
-    use crate::RepairConfig;
-    use crate::evidence::{Evidence, Noise};
-    use nprint_codec::{Layout, TernaryMatrix};
 
     #[test]
     fn a_counter_is_put_right_and_its_jumps_are_kept() {
@@ -126,18 +124,14 @@ mod tests {
             .map(|row: u16| row + u16::from(row > 9) * 2 + u16::from(row > 24) * 5000)
             .map(|id| id.wrapping_sub(20))
             .collect();
-        let mut cells = TernaryMatrix::vacant(Layout::reference(), truth.len());
-        for (row, id) in truth.iter().enumerate() {
-            // Every fifth has a wrong bit, as the first; those of a jump have none.
-            let wrong = if row % 5 == 0 && row != 25 { 1 << (row % 13) } else { 0 };
-            cells.row_mut(row).set(ipv4::ID, u32::from(id ^ wrong));
-        }
-        let evidence = Evidence::certain(&cells);
-        let config = RepairConfig::default();
-        let mut draft = Draft::new(&evidence, &config);
-        draft.noise = Noise::of_rate(0.02);
-        let rows: Vec<usize> = (0..truth.len()).collect();
-        let readings: Vec<_> = rows.iter().map(|row| evidence.read(*row, ipv4::ID)).collect();
-        assert_eq!(course(&draft, &rows, &readings, ipv4::ID, &COUNTING), truth);
+        // Every fifth has a wrong bit, as the first; those of a jump have none.
+        let wrong =
+            |row: usize| if row.is_multiple_of(5) && row != 25 { 1 << (row % 13) } else { 0 };
+        let shown = truth.iter().enumerate().map(|(row, id)| id ^ wrong(row));
+        with_rows(ipv4::ID, shown, |draft, rows| {
+            let readings: Vec<_> =
+                rows.iter().map(|row| draft.evidence.read(*row, ipv4::ID)).collect();
+            assert_eq!(course(draft, rows, &readings, ipv4::ID, &COUNTING), truth);
+        });
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! It goes with the length, and with the flags before it: a sender pushes the end of each message, and of
 //! each burst of full segments, so that every second or every tenth one is pushed. How it goes on after the
-//! last two flags says what a wrong cell should be: in captures of TCP an empirical entropy of 0.25 bits a
-//! segment is left of 0.72. What a side does is learned from its own rows, by expectation maximisation.
+//! last two flags says what a wrong cell should be. What a side does is learned from its own rows, by
+//! expectation maximisation.
 
 use crate::draft::{Draft, Transport};
 use nprint_codec::tcp;
@@ -32,7 +32,8 @@ const ROUNDS: usize = 3;
 /// Segments whose flags a context has before any are seen. As those of the kind are.
 const BEFORE: f32 = 1.0;
 
-/// Decides PSH of every TCP row: never without data (none of 36,770 segments of real captures).
+/// Decides PSH of every TCP row: never without data (none of 36,770 segments of real captures,
+/// `examples/stream_statistics.rs`).
 pub(crate) fn apply(draft: &mut Draft<'_>) {
     if draft.noise.is_clean() && draft.evidence.is_certain() {
         return;

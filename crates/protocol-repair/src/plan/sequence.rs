@@ -108,3 +108,28 @@ impl beam::State for u16 {
         step
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use crate::RepairConfig;
+    use crate::draft::Draft;
+    use crate::evidence::{Evidence, Noise};
+    use nprint_codec::{Field, Layout, TernaryMatrix};
+
+    /// Gives a draft of noisy rows that show these values of `field`, and the rows, to a test.
+    pub(in super::super) fn with_rows(
+        field: Field,
+        shown: impl IntoIterator<Item = u16>,
+        test: impl FnOnce(&Draft<'_>, &[usize]),
+    ) {
+        let mut cells = TernaryMatrix::new(Layout::reference());
+        for value in shown {
+            cells.push_vacant().set(field, u32::from(value));
+        }
+        let evidence = Evidence::certain(&cells);
+        let config = RepairConfig::default();
+        let mut draft = Draft::new(&evidence, &config);
+        draft.noise = Noise::of_rate(0.02);
+        test(&draft, &(0..cells.rows()).collect::<Vec<_>>());
+    }
+}
